@@ -1,0 +1,26 @@
+"""The registry: YAML files that say which sources and pipelines there are."""
+
+from __future__ import annotations
+
+from sluice.registry.models import Column, CsvDialect, Pipeline, Source
+from sluice.registry.problems import Problem
+from sluice.registry.reading import (
+    Registry,
+    json_schema,
+    load_registry,
+    read_registry,
+    registry_error,
+)
+
+__all__ = [
+    "Column",
+    "CsvDialect",
+    "Pipeline",
+    "Problem",
+    "Registry",
+    "Source",
+    "json_schema",
+    "load_registry",
+    "read_registry",
+    "registry_error",
+]
