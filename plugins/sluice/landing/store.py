@@ -1,0 +1,96 @@
+"""Where a delivery's bytes go once the ledger has it: archive, rejected, or deleted.
+
+The move happens after the commit and may be cut off anywhere: every step can be repeated, and
+none can overwrite or lose a file, whatever the sender does at the same time. The file is first
+taken out of the sender's reach under a hidden name of its own, then moved to its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from sluice.errors import InternalError
+from sluice.landing.zone import FileState
+
+
+def hidden_name(load_id: int) -> str:
+    """The name that a file has in the landing zone between two steps of its move."""
+    return f".sluice-{load_id}"
+
+
+def take(path: Path, load_id: int, expected: FileState) -> Path | None:
+    """Rename a loaded file to its hidden name, unless something else stands there by now.
+
+    Returns:
+        The hidden path; None where the file is gone or another has taken its place, which is
+        then left as the new delivery that it is.
+    """
+    hidden = path.with_name(hidden_name(load_id))
+    try:
+        if FileState.of(path.lstat()) != expected:
+            return None
+        path.rename(hidden)
+    except FileNotFoundError:
+        return None
+    if FileState.of(hidden.lstat()) == expected:
+        return hidden
+    # The sender put a new file there between the two calls: give it back. If there is yet
+    # another by now, that one has replaced this one as the sender meant it to.
+    with contextlib.suppress(FileExistsError):
+        os.link(hidden, path)
+        hidden.unlink()
+    return None
+
+
+def put(hidden: Path, target: Path, content_sha256: str) -> None:
+    """Move a taken file to its target; repeating an interrupted move finishes it.
+
+    Raises:
+        InternalError: other bytes are at the target already; nothing was overwritten.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():  # an earlier attempt copied it and was cut off before it could delete
+        if _sha256(target) != content_sha256:
+            raise InternalError(
+                f"{target} holds other bytes than the ledger says; {hidden} was left in place."
+            )
+        hidden.unlink()
+        return
+    try:
+        hidden.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # else the folders are on two file systems
+            raise
+        _copy(hidden, target)
+        hidden.unlink()
+    _sync_folder(target.parent)
+
+
+def _copy(hidden: Path, target: Path) -> None:
+    """Copy across file systems: the target appears whole or not at all."""
+    partial = target.with_name(".partial")
+    with hidden.open("rb") as source, partial.open("wb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
+        copy.flush()
+        os.fsync(copy.fileno())
+    shutil.copystat(hidden, partial)
+    partial.rename(target)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable: a power cut must not undo a move that the ledger records."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

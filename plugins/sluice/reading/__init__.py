@@ -1,0 +1,1 @@
+"""Bytes into records, as the registry declares them."""
