@@ -1,0 +1,1 @@
+"""The command-line program: one module a command."""

@@ -1,0 +1,153 @@
+"""``sluice demo``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from sluice.cli.instance import show_addresses, start_instance
+from sluice.cli.output import console, failures_explained
+from sluice.errors import SluiceError, TransformError
+from sluice.pipeline.overview import PipelineState, pipeline_states, source_states
+from sluice.registry import Registry
+from sluice.settings import Settings, load_settings
+from sluice.warehouse.connections import connect
+
+SHOWN_ROWS = 3
+SHOWN_COLUMNS = 8
+
+
+def demo(
+    timeout: int = typer.Option(600, help="How many seconds to wait for the marts."),
+) -> None:
+    """Start everything, drop generated deliveries, wait for the marts, show them.
+
+    Everything keeps running; drop another file and the marts follow. Repeating it is harmless:
+    deliveries are dropped once.
+    """
+    with failures_explained():
+        settings = load_settings()
+        dropped = drop_samples(settings)
+        registry = start_instance(settings)
+        if dropped:
+            console.print(f"{dropped} deliveries dropped into {settings.landing}.")
+        wait_for_publications(settings, registry, timeout)
+        show_marts(settings, registry)
+        show_addresses(settings)
+
+
+def drop_samples(settings: Settings) -> int:
+    """Run every generator of ``data/samples`` that has not run for this instance yet.
+
+    Returns:
+        How many files were dropped.
+    """
+    before = _count_files(settings.landing)
+    for program in sorted((settings.project / "data" / "samples").glob("[!_]*.py")):
+        marker = settings.home / "demo" / program.stem
+        if marker.exists():
+            continue
+        with console.status(f"generating deliveries: {program.stem}"):
+            outcome = subprocess.run(
+                [sys.executable, str(program), "--landing", str(settings.landing)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if outcome.returncode != 0:
+            raise SluiceError(f"{program} failed: {outcome.stderr.strip()[-2000:]}")
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    return _count_files(settings.landing) - before
+
+
+def _count_files(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.glob("**/[!.]*"))
+
+
+def wait_for_publications(settings: Settings, registry: Registry, timeout: int) -> None:
+    """Wait until nothing is waiting or pending, telling what is; at most ``timeout`` seconds.
+
+    Raises:
+        TransformError: a pipeline failed, or the time was not enough.
+    """
+    end = time.monotonic() + timeout
+    with (
+        console.status("") as progress,
+        connect(
+            settings, "transformer", application_name="sluice demo", autocommit=True
+        ) as connection,
+    ):
+        while True:
+            states = pipeline_states(connection, registry)
+            waiting = sum(
+                state.waiting + state.unsettled
+                for state in source_states(connection, settings, registry)
+            )
+            unpublished = [state for state in states if not _is_done(state)]
+            if not waiting and not unpublished:
+                return
+            failed = next((state.failure for state in states if state.failure), None)
+            if failed:
+                raise TransformError(failed, "Look at its task in the Airflow UI.")
+            if time.monotonic() > end:
+                raise TransformError(
+                    f"After {timeout} s, {waiting} files wait and"
+                    f" {len(unpublished)} pipelines are not published.",
+                    f"Look at the Airflow UI and {settings.logs}.",
+                )
+            pending = sum(state.pending_loads for state in states)
+            progress.update(
+                f"{waiting} files to load, {pending} loads to publish,"
+                f" {len(states) - len(unpublished)} of {len(states)} pipelines published"
+            )
+            time.sleep(0.5)
+
+
+def _is_done(state: PipelineState) -> bool:
+    return state.last_publication is not None and state.pending_loads == 0
+
+
+def show_marts(settings: Settings, registry: Registry) -> None:
+    """Print the first rows of each published mart, read as the reader."""
+    with connect(settings, "transformer", application_name="sluice demo") as connection:
+        states = pipeline_states(connection, registry)
+    with connect(settings, "reader", application_name="sluice demo") as connection:
+        for state in states:
+            marts = (state.last_publication or {}).get("marts")
+            for mart in marts if isinstance(marts, list) else []:
+                _show_mart(connection, mart)
+
+
+def _show_mart(connection: Connection, mart: str) -> None:
+    table_name = Identifier("gold", mart)
+    count = connection.execute(SQL("select count(*) from {}").format(table_name)).fetchone()
+    cursor = connection.execute(
+        SQL("select * from {} order by 1, 2 limit %s").format(table_name), (SHOWN_ROWS,)
+    )
+    columns = [column.name for column in cursor.description or []]
+    table = Table(
+        title=f"gold.{mart}: {count[0] if count else 0:,} rows",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    more = ["..."] if len(columns) > SHOWN_COLUMNS else []
+    for column in columns[:SHOWN_COLUMNS] + more:
+        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    for row in cursor:
+        table.add_row(*_cells(row[:SHOWN_COLUMNS]), *more)
+    console.print(table)
+
+
+def _cells(row: Sequence[object]) -> list[str]:
+    return ["" if value is None else escape(str(value)) for value in row]

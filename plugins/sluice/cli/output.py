@@ -1,0 +1,71 @@
+"""How commands speak: a console for people, JSON for scripts, errors with their remedy."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from sluice.errors import SluiceError
+
+console = Console(highlight=False, soft_wrap=True)
+errors_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON document to standard output."""
+    typer.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return str(value)
+
+
+def print_error(error: SluiceError) -> None:
+    """Write an error and its remedy to standard error."""
+    errors_console.print(f"[bold red]error:[/] {escape(error.message)}")
+    if error.remedy:
+        errors_console.print(f"[bold]do:[/] {escape(error.remedy)}")
+
+
+@contextmanager
+def failures_explained() -> Iterator[None]:
+    """Let a command that fails end with exit code 1 and the error's own words."""
+    try:
+        yield
+    except SluiceError as error:
+        print_error(error)
+        raise typer.Exit(1) from None
+
+
+def log_to_console(*, verbose: bool) -> None:
+    """Send the engine's log lines to standard error: warnings, or everything."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger = logging.getLogger("sluice")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO if verbose else logging.CRITICAL)
+
+
+def ago(moment: Any) -> str:
+    """How long ago a moment was, in words."""
+    if not isinstance(moment, datetime):
+        return "never"
+    seconds = int((datetime.now(UTC) - moment).total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit} ago"
+    return f"{max(seconds, 0)} s ago"

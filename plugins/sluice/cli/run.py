@@ -1,0 +1,93 @@
+"""``sluice run``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from sluice.cli.output import (
+    console,
+    failures_explained,
+    log_to_console,
+    print_error,
+    print_json,
+)
+from sluice.local.postgres import ensure_warehouse
+from sluice.pipeline import RunReport, run_pipeline
+from sluice.registry import read_registry
+from sluice.settings import load_settings
+
+
+def run(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Build incremental models anew.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show log lines.")] = False,
+) -> None:
+    """Run a pipeline once, here, without Airflow: load, transform, test, publish.
+
+    The exit code is 1 where a file was rejected, a model or a test failed; what is sound is
+    loaded and published all the same.
+    """
+    log_to_console(verbose=verbose)
+    with failures_explained():
+        settings = load_settings()
+        registry = read_registry(settings.project)
+        registry.pipeline(pipeline)  # before anything is started
+        ensure_warehouse(settings)
+        run_id = f"cli__{datetime.now(UTC).isoformat(timespec='seconds')}"
+        with console.status("") as progress:
+            report = run_pipeline(
+                settings,
+                registry,
+                pipeline,
+                run_id,
+                full_refresh=full_refresh,
+                tell=lambda words: progress.update(f"{pipeline}: {words}"),
+            )
+    if json_output:
+        print_json(_as_document(pipeline, run_id, report))
+    else:
+        _print_report(report)
+        for error in report.errors:
+            print_error(error)
+    if report.errors:
+        raise typer.Exit(1)
+
+
+def _print_report(report: RunReport) -> None:
+    for loaded in report.reports:
+        rows = sum(entry.rows_loaded for entry in loaded.entries)
+        by_outcome = {
+            word: sum(entry.outcome == word for entry in loaded.entries)
+            for word in ("loaded", "skipped", "rejected")
+        }
+        counts = ", ".join(f"{count} {word}" for word, count in by_outcome.items() if count)
+        console.print(f"{loaded.source}: {counts or 'nothing new'}; {rows} rows")
+        for reason in loaded.left:
+            console.print(f"  [yellow]left:[/] {escape(reason)}")
+    if report.publication:
+        for change in report.publication.marts:
+            shape = "".join(f"; {what}" for what in change.schema_changes)
+            console.print(
+                f"gold.{change.mart}: {change.rows_inserted} inserted,"
+                f" {change.rows_updated} updated, {change.rows_deleted} deleted{shape}"
+            )
+
+
+def _as_document(pipeline: str, run_id: str, report: RunReport) -> dict[str, object]:
+    return {
+        "pipeline": pipeline,
+        "run_id": run_id,
+        "sources": report.reports,
+        "publication": report.publication,
+        "errors": [
+            {"kind": type(error).__name__, "message": error.message, "remedy": error.remedy}
+            for error in report.errors
+        ],
+    }

@@ -1,0 +1,118 @@
+"""``sluice status``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from sluice.cli.output import ago, console, failures_explained, print_json
+from sluice.local.airflow import airflow_address, airflow_status
+from sluice.local.postgres import postgres_status
+from sluice.pipeline.overview import (
+    PipelineState,
+    SourceState,
+    pipeline_states,
+    source_states,
+)
+from sluice.registry import Registry, read_registry
+from sluice.settings import Settings, load_settings
+from sluice.warehouse.connections import connect
+
+
+def status(
+    json_output: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Show what runs, each source's last load and what waits, each pipeline's last publication.
+
+    Starts nothing.
+    """
+    with failures_explained():
+        settings = load_settings()
+        registry = read_registry(settings.project)
+        postgres, airflow = postgres_status(settings), airflow_status(settings)
+        external = bool(settings.warehouse.get_secret_value())
+        sources, pipelines = (
+            _states(settings, registry) if external or postgres.running else ([], [])
+        )
+    if json_output:
+        document = {
+            "postgres": {"external": external, **vars(postgres)},
+            "airflow": {**vars(airflow), "url": airflow_address(settings).url},
+            "sources": sources,
+            "pipelines": pipelines,
+            "registry_problems": [str(problem) for problem in registry.problems],
+        }
+        print_json(document)
+        return
+    if external:
+        console.print("PostgreSQL  SLUICE_WAREHOUSE")
+    else:
+        running = f"running on 127.0.0.1:{settings.postgres_port}"
+        console.print(f"PostgreSQL  {running if postgres.running else 'stopped (./sluice up)'}")
+    url = airflow_address(settings).url
+    console.print(f"Airflow     {f'running on {url}' if airflow.running else 'stopped'}")
+    for problem in registry.problems:
+        console.print(f"[yellow]registry:[/] {escape(str(problem))}")
+    if sources or pipelines:
+        _print_sources(sources)
+        _print_pipelines(pipelines)
+
+
+def _states(
+    settings: Settings, registry: Registry
+) -> tuple[list[SourceState], list[PipelineState]]:
+    with connect(settings, "transformer", application_name="sluice status") as connection:
+        return (
+            source_states(connection, settings, registry),
+            pipeline_states(connection, registry),
+        )
+
+
+def _print_sources(sources: list[SourceState]) -> None:
+    table = Table(box=box.SIMPLE)
+    for heading in ("source", "last load", "file", "outcome", "rows", "waiting"):
+        table.add_column(heading, justify="right" if heading in ("rows", "waiting") else "left")
+    for state in sources:
+        last = state.last_load or {}
+        waiting = str(state.waiting) + (f" +{state.unsettled}" if state.unsettled else "")
+        table.add_row(
+            state.source,
+            ago(last.get("loaded_at")),
+            escape(str(last.get("file_name", ""))),
+            str(last.get("outcome", "")),
+            str(last.get("rows_loaded", "")),
+            waiting,
+        )
+    console.print(table)
+    for state in sources:
+        if state.last_rejected:
+            console.print(
+                f"[red]rejected:[/] {state.source}/"
+                f"{escape(str(state.last_rejected['file_name']))}:"
+                f" {escape(str(state.last_rejected['reject_reason']))}"
+            )
+        for name, reason in state.refused:
+            console.print(f"[yellow]refused:[/] {state.source}/{escape(name)} {escape(reason)}")
+
+
+def _print_pipelines(pipelines: list[PipelineState]) -> None:
+    table = Table(box=box.SIMPLE)
+    for heading in ("pipeline", "published", "inserted", "updated", "deleted", "pending loads"):
+        numbers = heading not in ("pipeline", "published")
+        table.add_column(heading, justify="right" if numbers else "left")
+    for state in pipelines:
+        last = state.last_publication or {}
+        table.add_row(
+            state.pipeline,
+            ago(state.published_at),
+            *(str(last.get(f"rows_{what}", "")) for what in ("inserted", "updated", "deleted")),
+            str(state.pending_loads),
+        )
+    console.print(table)
+    for state in pipelines:
+        if state.failure:
+            console.print(f"[red]failed:[/] {escape(state.failure)}")

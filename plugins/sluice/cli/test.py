@@ -1,0 +1,47 @@
+"""``sluice test``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import typer
+
+from sluice.cli.output import console, failures_explained
+from sluice.settings import load_settings
+
+BINARIES = Path(sys.executable).parent
+
+
+def test(context: typer.Context) -> None:
+    """Run everything that checks the project; further arguments go to pytest.
+
+    ruff, mypy, sqlfluff, the registry check, then pytest with a real PostgreSQL, dbt and Airflow.
+    """
+    with failures_explained():
+        project = load_settings().project
+    checks = {
+        "ruff check": ["ruff", "check", "."],
+        "ruff format": ["ruff", "format", "--check", "."],
+        "mypy": ["mypy"],
+        "sqlfluff": ["sqlfluff", "lint", "dbt/models", "dbt/tests"],
+        "registry": ["python", "-m", "sluice.cli.main", "check"],
+        "pytest": ["pytest", *context.args],
+    }
+    failed = []
+    for name, (program, *arguments) in checks.items():
+        console.rule(name)
+        started = time.monotonic()
+        code = subprocess.run(
+            [str(BINARIES / program), *arguments], cwd=project, check=False
+        ).returncode
+        console.print(
+            f"{name}: {'passed' if code == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s"
+        )
+        if code:
+            failed.append(name)
+    if failed:
+        console.print(f"[bold red]failed:[/] {', '.join(failed)}")
+        raise typer.Exit(1)

@@ -1,0 +1,157 @@
+"""The state of every source and pipeline at one moment, for ``sluice status`` and its like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from sluice.landing.zone import list_deliveries
+from sluice.registry import Registry
+from sluice.settings import Settings
+from sluice.transforming import pending_loads
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """A source: what waits in its folder and what came last.
+
+    Attributes:
+        source: its name.
+        waiting: settled files in the landing zone.
+        unsettled: files that may still be written.
+        refused: what lies in its folder and is never loaded, with the reason.
+        last_load: its newest ledger entry: file_name, outcome, delivery_kind, rows_loaded,
+            reject_reason, loaded_at; None before the first.
+        last_rejected: its newest rejected delivery since its last one that was not.
+    """
+
+    source: str
+    waiting: int
+    unsettled: int
+    refused: tuple[tuple[str, str], ...]
+    last_load: dict[str, object] | None
+    last_rejected: dict[str, object] | None
+
+
+@dataclass(frozen=True)
+class PipelineState:
+    """A pipeline: what is not published yet and what was published last.
+
+    Attributes:
+        pipeline: its name.
+        pending_loads: loads that its gold does not contain.
+        last_publication: publication_id, published_at, rows_inserted, rows_updated,
+            rows_deleted, marts; None before the first.
+        failure: the message of its newest transformation, where that failed.
+    """
+
+    pipeline: str
+    pending_loads: int
+    last_publication: dict[str, object] | None
+    failure: str | None
+
+    @property
+    def published_at(self) -> datetime | None:
+        """When its gold was published last."""
+        at = self.last_publication and self.last_publication["published_at"]
+        return at if isinstance(at, datetime) else None
+
+
+def source_states(
+    connection: Connection, settings: Settings, registry: Registry
+) -> list[SourceState]:
+    """The state of every sound source, by name."""
+    listing = list_deliveries(settings, registry.sources.values())
+    return [
+        SourceState(
+            source=name,
+            waiting=len(listing.of_source(name)),
+            unsettled=listing.unsettled.get(name, 0),
+            refused=tuple(
+                (refusal.file_name, refusal.reason)
+                for refusal in listing.refusals
+                if refusal.source == name
+            ),
+            last_load=_last_load(connection, name),
+            last_rejected=_last_rejected(connection, name),
+        )
+        for name in registry.sources
+    ]
+
+
+LOAD_COLUMNS = """load_id, file_name, outcome, delivery_kind, rows_loaded, reject_code,
+    reject_reason, loaded_at"""
+
+
+def _last_load(connection: Connection, source: str) -> dict[str, object] | None:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            f"select {LOAD_COLUMNS} from ops.loads"  # noqa: S608
+            " where source = %s order by load_id desc limit 1",
+            (source,),
+        ).fetchone()
+
+
+def _last_rejected(connection: Connection, source: str) -> dict[str, object] | None:
+    """The newest rejection that no later delivery under the same name has mended."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            f"""
+            select {LOAD_COLUMNS} from ops.loads
+            where source = %s and outcome = 'rejected' and not exists (
+                select from ops.loads as later
+                where later.file_id = loads.file_id and later.load_id > loads.load_id
+            )
+            order by load_id desc limit 1
+            """,  # noqa: S608
+            (source,),
+        ).fetchone()
+
+
+def pipeline_states(connection: Connection, registry: Registry) -> list[PipelineState]:
+    """The state of every sound pipeline, by name."""
+    return [
+        PipelineState(
+            pipeline=name,
+            pending_loads=len(pending_loads(connection, pipeline)),
+            last_publication=_last_publication(connection, name),
+            failure=_failure(connection, name),
+        )
+        for name, pipeline in sorted(registry.pipelines.items())
+    ]
+
+
+def _last_publication(connection: Connection, pipeline: str) -> dict[str, object] | None:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            """
+            select
+                publication_id, published_at,
+                sum(rows_inserted)::bigint as rows_inserted,
+                sum(rows_updated)::bigint as rows_updated,
+                sum(rows_deleted)::bigint as rows_deleted,
+                array_agg(mart order by mart) as marts
+            from (
+                select * from ops.publications
+                where pipeline = %s order by publication_id desc limit 1
+            ) as newest
+            join ops.published_marts using (publication_id)
+            group by publication_id, published_at
+            """,
+            (pipeline,),
+        ).fetchone()
+
+
+def _failure(connection: Connection, pipeline: str) -> str | None:
+    row = connection.execute(
+        """
+        select case when status = 'failed' then message end
+        from ops.transformations where pipeline = %s
+        order by transformation_id desc limit 1
+        """,
+        (pipeline,),
+    ).fetchone()
+    return row[0] if row else None

@@ -1,0 +1,79 @@
+"""One whole run of a pipeline in this process: sense, load, transform, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluice.errors import SluiceError
+from sluice.loading import SourceReport, load_source, rejection_error
+from sluice.pipeline.steps import publish, transform
+from sluice.publishing import Publication
+from sluice.registry import Registry
+from sluice.settings import Settings
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did.
+
+    Attributes:
+        reports: what was loaded, a report for each source.
+        publication: what was published; None where the transformation or publication failed.
+        errors: what went wrong: rejected files, failed tests, in the order that they were met.
+    """
+
+    reports: tuple[SourceReport, ...]
+    publication: Publication | None
+    errors: tuple[SluiceError, ...]
+
+
+def run_pipeline(
+    settings: Settings,
+    registry: Registry,
+    pipeline_name: str,
+    run_id: str,
+    *,
+    full_refresh: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> RunReport:
+    """Run a pipeline once, whether or not anything has arrived.
+
+    A rejected file or a source that fails does not keep the others from being published.
+
+    Args:
+        settings: the instance.
+        registry: its registry.
+        pipeline_name: which pipeline.
+        run_id: what the run is called in the ledger.
+        full_refresh: whether dbt builds incremental models anew.
+        tell: called with a few words at each step, for progress.
+
+    Raises:
+        ConfigError: there is no such pipeline, or it is broken.
+    """
+    pipeline = registry.pipeline(pipeline_name)
+    say = tell or (lambda _: None)
+    reports: list[SourceReport] = []
+    failures: list[SluiceError] = []
+    for name in pipeline.sources:
+        say(f"loading {name}")
+        try:
+            report = load_source(settings, registry.source(name))
+        except SluiceError as error:
+            failures.append(error)
+            continue
+        reports.append(report)
+        if report.rejected:
+            failures.append(rejection_error(report.rejected))
+    publication = None
+    try:
+        say(f"transforming {pipeline_name}")
+        transformation_id = transform(
+            settings, registry, pipeline_name, run_id, full_refresh=full_refresh
+        )
+        say(f"publishing {pipeline_name}")
+        publication = publish(settings, pipeline_name, transformation_id)
+    except SluiceError as error:
+        failures.append(error)
+    return RunReport(tuple(reports), publication, tuple(failures))

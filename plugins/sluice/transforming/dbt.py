@@ -1,0 +1,222 @@
+"""dbt, in this process: parse once, build what a pipeline needs, keep every node's result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sluice.errors import ConfigError, TransformError
+from sluice.settings import Settings
+from sluice.warehouse.connections import connection_parameters
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+# Each model is one transaction with one snapshot, so that the ledger and bronze agree in it.
+SESSION_OPTIONS = r"-c default_transaction_isolation=repeatable\ read -c TimeZone=UTC"
+
+
+@dataclass(frozen=True)
+class Mart:
+    """A gold model of a pipeline.
+
+    Attributes:
+        name: its table in ``gold_audit`` and ``gold``.
+        key: the columns of its declared primary key.
+    """
+
+    name: str
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of one model or test."""
+
+    unique_id: str
+    resource_type: str
+    status: str
+    failures: int | None
+    rows_affected: int | None
+    message: str | None
+    execution_seconds: float
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it keeps gold from being published."""
+        return self.status in ("error", "fail", "runtime error")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The parsed dbt project, seen from one pipeline."""
+
+    pipeline: str
+    manifest: Manifest
+
+    def marts(self) -> list[Mart]:
+        """The pipeline's gold models, by name.
+
+        Raises:
+            ConfigError: there are none, or one declares no primary key.
+        """
+        models = [node for node in self._models() if node.fqn[1:3] == ["gold", self.pipeline]]
+        if not models:
+            raise ConfigError(
+                f"Pipeline {self.pipeline} has no gold models.",
+                f"Add models to dbt/models/gold/{self.pipeline}/; see docs/first-source.md.",
+            )
+        return sorted((_mart(model) for model in models), key=lambda mart: mart.name)
+
+    def models_built(self) -> list[str]:
+        """The names of all models that the pipeline's build writes: its own, and upstream."""
+        by_id = {node.unique_id: node for node in self._models()}
+        waiting = [
+            node.unique_id
+            for node in by_id.values()
+            if node.fqn[1] in ("silver", "gold") and node.fqn[2] == self.pipeline
+        ]
+        found: set[str] = set()
+        while waiting:
+            unique_id = waiting.pop()
+            if unique_id in by_id and unique_id not in found:
+                found.add(unique_id)
+                waiting.extend(by_id[unique_id].depends_on.nodes)
+        return sorted(by_id[unique_id].name for unique_id in found)
+
+    def _models(self) -> list[Any]:
+        return [
+            node
+            for node in self.manifest.nodes.values()
+            if node.resource_type.value == "model" and len(node.fqn) > 2
+        ]
+
+
+def _mart(model: Any) -> Mart:
+    keys = [tuple(constraint.columns) for constraint in model.constraints if _is_key(constraint)]
+    for column in model.columns.values():
+        keys += [(column.name,) for constraint in column.constraints if _is_key(constraint)]
+    if len(keys) != 1 or not model.contract.enforced:
+        raise ConfigError(
+            f"Mart {model.name} declares no key that it is merged by.",
+            f"In {model.patch_path or model.original_file_path}: enforce its contract and add"
+            " `constraints: [{type: primary_key, columns: [...]}]`.",
+        )
+    return Mart(model.alias, keys[0])
+
+
+def _is_key(constraint: Any) -> bool:
+    return str(getattr(constraint.type, "value", constraint.type)) == "primary_key"
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """The variables that ``dbt/profiles.yml`` and libpq read."""
+    parameters = connection_parameters(settings, "transformer")
+    environment = {
+        "SLUICE_DBT_HOST": str(parameters["host"]),
+        "SLUICE_DBT_PORT": str(parameters["port"]),
+        "SLUICE_DBT_USER": str(parameters["user"]),
+        "SLUICE_DBT_PASSWORD": str(parameters["password"]),
+        "SLUICE_DBT_DATABASE": str(parameters["dbname"]),
+        "SLUICE_DBT_THREADS": str(settings.dbt_threads),
+        "PGOPTIONS": SESSION_OPTIONS,
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    # What else a connection URI may carry, such as sslmode, libpq takes from its own variables.
+    for name in ("sslmode", "sslrootcert", "sslcert", "sslkey"):
+        if name in parameters:
+            environment[f"PG{name.upper()}"] = str(parameters[name])
+    return environment
+
+
+def parse(settings: Settings, pipeline: str) -> Project:
+    """Parse the dbt project; quick when little changed since the last time.
+
+    Raises:
+        ConfigError: the project cannot be parsed.
+    """
+    outcome = _invoke(settings, pipeline, ["parse"])
+    if not outcome.success:
+        raise ConfigError(
+            f"The dbt project cannot be parsed: {outcome.exception}",
+            f"Mend it under {settings.dbt}; ./sluice check shows this too.",
+        )
+    return Project(pipeline, outcome.result)
+
+
+def build(settings: Settings, project: Project, *, full_refresh: bool = False) -> list[NodeResult]:
+    """Build a pipeline's silver and gold with their tests, in one dbt build.
+
+    Raises:
+        TransformError: dbt did not get as far as running a node.
+    """
+    pipeline = project.pipeline
+    arguments = ["build", "--select"]
+    arguments += [f"path:models/silver/{pipeline}", f"+path:models/gold/{pipeline}"]
+    # A unit test does not look at the data: it belongs to the project's checks, not to a run.
+    arguments += ["--exclude-resource-type", "unit_test"]
+    arguments += ["--full-refresh"] if full_refresh else []
+    outcome = _invoke(settings, pipeline, arguments, project.manifest)
+    if outcome.result is None:
+        raise TransformError(
+            f"dbt could not build {pipeline}: {outcome.exception}",
+            f"Its log is {log_folder(settings, pipeline) / 'dbt.log'}.",
+        )
+    return [_node_result(result) for result in outcome.result.results]
+
+
+def _node_result(result: Any) -> NodeResult:
+    response = result.adapter_response or {}
+    affected = response.get("rows_affected")
+    return NodeResult(
+        unique_id=result.node.unique_id,
+        resource_type=str(result.node.resource_type),
+        status=str(getattr(result.status, "value", result.status)),
+        failures=result.failures,
+        rows_affected=affected if isinstance(affected, int) and affected >= 0 else None,
+        message=result.message,
+        execution_seconds=float(result.execution_time),
+    )
+
+
+def log_folder(settings: Settings, pipeline: str) -> Path:
+    """Where dbt's own log of a pipeline is."""
+    return settings.home / "dbt" / pipeline / "logs"
+
+
+def _invoke(
+    settings: Settings, pipeline: str, arguments: list[str], manifest: Manifest | None = None
+) -> Any:
+    """Run one dbt command with target and log folders of the pipeline's own."""
+    # Here and not above: the import takes 2 s, and most commands do without it.
+    from dbt.cli.main import dbtRunner
+
+    target = settings.home / "dbt" / pipeline / "target"
+    command = [
+        *arguments,
+        *("--project-dir", str(settings.dbt), "--profiles-dir", str(settings.dbt)),
+        *("--target-path", str(target), "--log-path", str(log_folder(settings, pipeline))),
+        *("--log-level", "none", "--log-level-file", "info", "--no-use-colors"),
+        *("--no-version-check", "--no-send-anonymous-usage-stats"),
+    ]
+    with _environment(dbt_environment(settings)):
+        return dbtRunner(manifest=manifest).invoke(command)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the time of a call."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,147 @@
+"""One transformation: the pending loads frozen, dbt's build, every result in the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from sluice.errors import SluiceError, TransformError
+from sluice.registry import Pipeline
+from sluice.settings import Settings
+from sluice.transforming import dbt
+from sluice.warehouse.connections import advisory_key, connect
+from sluice.warehouse.failures import retriable_failures
+
+logger = logging.getLogger(__name__)
+
+
+def pending_loads(connection: Connection, pipeline: Pipeline) -> list[int]:
+    """The loads of the pipeline's sources that its published gold does not contain yet."""
+    rows = connection.execute(
+        """
+        select load_id from ops.loads
+        where source = any(%s) and outcome = 'loaded'
+            and not exists (
+                select from ops.published_loads
+                where published_loads.pipeline = %s and published_loads.load_id = loads.load_id
+            )
+        order by load_id
+        """,
+        (list(pipeline.sources), pipeline.name),
+    )
+    return [load_id for (load_id,) in rows]
+
+
+def transform(
+    settings: Settings, pipeline: Pipeline, run_id: str, *, full_refresh: bool = False
+) -> int:
+    """Build and test the pipeline's candidate in ``gold_audit``.
+
+    No two builds that write the same model run at once, and none runs while it is published.
+
+    Args:
+        settings: the instance.
+        pipeline: what to build.
+        run_id: whose run it is; kept for those who look.
+        full_refresh: whether incremental models are built anew.
+
+    Returns:
+        The id of the transformation, which ``publish`` takes.
+
+    Raises:
+        TransformError: a model failed, or a test of severity ``error``; gold is as it was.
+        ConfigError: the dbt project does not fit.
+        RetriableError: the warehouse went away, or another build holds a model for too long.
+    """
+    project = dbt.parse(settings, pipeline.name)
+    marts = project.marts()
+    application = f"sluice transform {pipeline.name}"
+    busy = f"Another run is building models of pipeline {pipeline.name}."
+    with (
+        retriable_failures(f"{pipeline.name} was transformed", lock=busy),
+        connect(
+            settings, "transformer", application_name=application, autocommit=True
+        ) as connection,
+    ):
+        for model in project.models_built():  # sorted: every run takes its locks in this order
+            connection.execute("select pg_advisory_lock(%s)", (advisory_key("model", model),))
+        transformation_id = _begin(connection, pipeline, run_id, marts)
+        try:
+            results = dbt.build(settings, project, full_refresh=full_refresh)
+        except SluiceError as error:
+            _end(connection, transformation_id, "failed", error.message, [])
+            raise
+        failures = [result for result in results if result.is_failure]
+        error_message = failure_message(pipeline.name, failures) if failures else None
+        status = "failed" if failures else "passed"
+        _end(connection, transformation_id, status, error_message, results)
+    for result in results:
+        logger.info("%s: %s in %.2f s", result.unique_id, result.status, result.execution_seconds)
+        if result.status == "warn":
+            logger.warning("%s: %s", result.unique_id, result.message)
+    if error_message:
+        raise TransformError(
+            error_message,
+            f"Gold is as it was. dbt's log: {dbt.log_folder(settings, pipeline.name) / 'dbt.log'}",
+        )
+    return transformation_id
+
+
+def failure_message(pipeline: str, failures: Sequence[dbt.NodeResult]) -> str:
+    """What failed in a build, a line for each node."""
+    lines = []
+    for result in failures:
+        kind, _, name = result.unique_id.partition(".")
+        message = " ".join((result.message or "").split())
+        lines.append(f"{kind} {name.partition('.')[2]}: {message}")
+    return f"Pipeline {pipeline} was not published:\n  " + "\n  ".join(lines)
+
+
+def _begin(
+    connection: Connection, pipeline: Pipeline, run_id: str, marts: Sequence[dbt.Mart]
+) -> int:
+    row = connection.execute(
+        """
+        insert into ops.transformations (pipeline, run_id, loads, marts)
+        values (%s, %s, %s, %s)
+        returning transformation_id
+        """,
+        (
+            pipeline.name,
+            run_id,
+            pending_loads(connection, pipeline),
+            Jsonb([asdict(mart) for mart in marts]),
+        ),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _end(
+    connection: Connection,
+    transformation_id: int,
+    status: str,
+    message: str | None,
+    results: Sequence[dbt.NodeResult],
+) -> None:
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(
+            """
+            insert into ops.node_results (
+                transformation_id, unique_id, resource_type, status, failures, rows_affected,
+                message, execution_seconds
+            ) values (%s, %s, %s, %s, %s, %s, %s, %s)
+            """,
+            [(transformation_id, *asdict(result).values()) for result in results],
+        )
+        cursor.execute(
+            """
+            update ops.transformations
+            set status = %s, message = %s, ended_at = clock_timestamp()
+            where transformation_id = %s
+            """,
+            (status, message, transformation_id),
+        )

@@ -1,0 +1,133 @@
+"""What counts as a delivery, and what its name is in the ledger."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sluice.landing.zone import file_system_name, ledger_name, list_deliveries
+from sluice.registry import Source
+from sluice.settings import Settings
+
+
+def source(name: str = "orders", **more: object) -> Source:
+    fields = {"description": "x", "owner": "y", "columns": {"a": {"data_type": "text"}}}
+    return Source.model_validate({"name": name, **fields, **more})
+
+
+@pytest.fixture
+def zone(tmp_path: Path) -> Settings:
+    (tmp_path / "landing" / "orders").mkdir(parents=True)
+    return Settings(
+        project=tmp_path, landing=tmp_path / "landing", settle_seconds=0, home=tmp_path / "home"
+    )
+
+
+def drop(settings: Settings, name: str | bytes, folder: str = "orders") -> Path:
+    path = settings.landing / folder / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("a\n1\n")
+    return path
+
+
+def names(settings: Settings, *sources: Source) -> list[str]:
+    listing = list_deliveries(settings, sources or (source(),))
+    return [delivery.file_name for delivery in listing.deliveries]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain.csv",
+        "with space.csv",
+        "new\nline.csv",
+        "quote'\".csv",
+        "-rf.csv",
+        "ü.csv",
+        "$(touch x).csv",
+        "n" * 251 + ".csv",
+        b"not-utf8-\xff\xfe.csv",
+        r"back\slash.csv",
+    ],
+)
+def test_hostile_names_are_deliveries_like_any_other(zone: Settings, name: str | bytes) -> None:
+    drop(zone, name)
+    assert [file_system_name(found) for found in names(zone)] == [os.fsdecode(name)]
+
+
+@pytest.mark.parametrize("name", [".hidden", "a.csv.tmp", "a.csv.part", "a.csv.filepart", "a~"])
+def test_files_under_temporary_names_are_left_alone(zone: Settings, name: str) -> None:
+    drop(zone, name)
+    assert names(zone) == []
+
+
+def test_what_is_no_file_is_refused_with_its_kind_and_never_opened(zone: Settings) -> None:
+    folder = zone.landing / "orders"
+    target = drop(zone, "good.csv")
+    (folder / "link.csv").symlink_to(target)
+    os.mkfifo(folder / "pipe.csv")
+    (folder / "folder.csv").mkdir()
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(folder / "socket.csv"))
+        listing = list_deliveries(zone, [source()])
+
+    assert [delivery.file_name for delivery in listing.deliveries] == ["good.csv"]
+    reasons = {refusal.file_name: refusal.reason.split(",")[0] for refusal in listing.refusals}
+    assert reasons == {
+        "link.csv": "is a link",
+        "pipe.csv": "is a pipe",
+        "folder.csv": "is a folder",
+        "socket.csv": "is a socket",
+    }
+
+
+def test_a_file_that_is_still_written_is_not_listed(zone: Settings) -> None:
+    patient = zone.model_copy(update={"settle_seconds": 60})
+    path = drop(zone, "a.csv")
+    os.utime(path, (1, 1))  # a sender that keeps old times: the change itself counts
+
+    assert names(patient) == []
+    assert list_deliveries(patient, [source()]).unsettled == {"orders": 1}
+    assert names(zone) == ["a.csv"]
+
+
+def test_a_file_settles_by_itself(zone: Settings) -> None:
+    quick = zone.model_copy(update={"settle_seconds": 0.2})
+    drop(zone, "a.csv")
+    assert names(quick) == []
+    time.sleep(0.3)
+    assert names(quick) == ["a.csv"]
+
+
+def test_globs_share_a_folder_and_say_what_they_do_not_take(zone: Settings) -> None:
+    first = source("first", path="orders", file_glob="a*.csv")
+    second = source("second", path="orders", file_glob="*2.csv")
+    for name in ("a1.csv", "b2.csv", "a2.csv", "c3.csv"):
+        drop(zone, name)
+    listing = list_deliveries(zone, [first, second])
+
+    assert [(found.source, found.file_name) for found in listing.deliveries] == [
+        ("first", "a1.csv"),
+        ("second", "b2.csv"),
+    ]
+    assert {refusal.file_name: refusal.reason for refusal in listing.refusals} == {
+        "a2.csv": "matches the sources first and second",
+        "c3.csv": "does not match file_glob *2.csv, a*.csv",
+    }
+
+
+def test_a_missing_folder_holds_nothing(zone: Settings) -> None:
+    assert names(zone, source("elsewhere")) == []
+
+
+@given(st.binary(min_size=1, max_size=40).filter(lambda raw: b"/" not in raw and b"\0" not in raw))
+def test_every_name_has_one_text_and_comes_back(raw: bytes) -> None:
+    name = os.fsdecode(raw)
+    text = ledger_name(name)
+    text.encode("utf-8")  # PostgreSQL can hold it
+    assert file_system_name(text) == name
