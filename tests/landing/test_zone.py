@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sluice.landing.zone import file_system_name, ledger_name, list_deliveries
 from sluice.registry import Source
 from sluice.settings import Settings

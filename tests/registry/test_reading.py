@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
 from sluice.errors import ConfigError
 from sluice.registry import load_registry, read_registry
 

@@ -9,7 +9,7 @@ import typer
 from sluice.cli.output import failures_explained
 from sluice.local.postgres import ensure_warehouse, psql_path
 from sluice.settings import load_settings
-from sluice.warehouse.connections import connection_parameters
+from sluice.warehouse.connections import libpq_environment
 
 
 def psql(context: typer.Context) -> None:
@@ -20,12 +20,8 @@ def psql(context: typer.Context) -> None:
     with failures_explained():
         settings = load_settings()
         ensure_warehouse(settings)
-        program = psql_path(settings)
-        parameters = connection_parameters(settings, "reader")
-    # The password goes through the environment: arguments can be read by other users.
-    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD"}
-    names |= {"dbname": "PGDATABASE", "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}
-    login = {names[key]: str(value) for key, value in parameters.items() if key in names}
+        program = psql_path()
+        login = libpq_environment(settings, "reader")
     search_path = {"PGOPTIONS": "-c search_path=gold"}
     os.execve(  # noqa: S606
         program, [str(program), *context.args], {**os.environ, **search_path, **login}

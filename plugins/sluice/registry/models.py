@@ -73,7 +73,7 @@ class Column(RegistryModel):
             raise ValueError(f"precision and scale are for decimal, not for {self.data_type}")
         if self.scale is not None and self.precision is None:
             raise ValueError("scale needs a precision beside it")
-        if "timezone" in self.model_fields_set and self.data_type != "timestamp":
+        if not self.timezone and self.data_type != "timestamp":
             raise ValueError(f"timezone is for timestamp, not for {self.data_type}")
         return self
 

@@ -1,4 +1,4 @@
-"""The dbt sources of bronze and the ledger, written from the registry and held to it."""
+"""The dbt sources of bronze, written from the registry and held to it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,6 @@ LOAD_COLUMNS = (
     },
 )
 
-LEDGER_TABLES = (
-    {"name": "files", "description": "One row per source and file name ever delivered."},
-    {"name": "loads", "description": "One row per attempt to load a delivery that ended."},
-)
-
-
 def bronze_sources_yaml(registry: Registry) -> str:
     """The text of ``models/bronze/_sources.yml``: the same for the same registry."""
     tables = [
@@ -50,7 +44,6 @@ def bronze_sources_yaml(registry: Registry) -> str:
         "version": 2,
         "sources": [
             {"name": "bronze", "description": "Rows as delivered.", "tables": tables},
-            {"name": "ops", "description": "The ledger.", "tables": list(LEDGER_TABLES)},
         ],
     }
     return HEADER + yaml.dump(content, Dumper=_PlainDumper, sort_keys=False, width=100)

@@ -126,8 +126,10 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "PGOPTIONS": SESSION_OPTIONS,
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
-    # What else a connection URI may carry, such as sslmode, libpq takes from its own variables.
-    for name in ("sslmode", "sslrootcert", "sslcert", "sslkey"):
+    if "sslmode" in parameters:
+        environment["SLUICE_DBT_SSLMODE"] = str(parameters["sslmode"])
+    # What else a connection URI may carry, libpq takes from variables of its own.
+    for name in ("sslrootcert", "sslcert", "sslkey"):
         if name in parameters:
             environment[f"PG{name.upper()}"] = str(parameters[name])
     return environment

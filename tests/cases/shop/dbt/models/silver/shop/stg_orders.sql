@@ -1,0 +1,5 @@
+select
+    order_id,
+    product,
+    amount
+from {{ source('bronze', 'orders') }}

@@ -1,0 +1,194 @@
+"""One whole run with a real dbt: what is published, what is kept back, and what is said of it."""
+
+from __future__ import annotations
+
+import threading
+from decimal import Decimal
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from sluice.errors import ConfigError, DeliveryError, TransformError
+from sluice.pipeline import sense
+from sluice.registry import load_registry
+from sluice.settings import Settings
+from sluice.warehouse.connections import connect
+from tests.shop_project import ShopProject, make_shop
+
+
+@pytest.fixture
+def shop(settings: Settings) -> ShopProject:
+    return make_shop(settings)
+
+
+@pytest.fixture
+def gold(reader: Connection) -> Connection:
+    reader.autocommit = True
+    return reader
+
+
+def totals(gold: Connection) -> list[tuple[object, ...]]:
+    return gold.execute("select orders, amount from gold.total_sales").fetchall()
+
+
+def test_a_delivery_becomes_gold(shop: ShopProject, gold: Connection) -> None:
+    shop.drop("a.csv", "1,ink,2.50\n2,ink,1\n3,pen,4\n")
+    report = shop.run()
+
+    assert report.errors == ()
+    assert report.publication
+    assert report.publication.loads == 1
+    assert gold.execute("select * from gold.product_sales order by 1").fetchall() == [
+        ("ink", 2, Decimal("3.50")),
+        ("pen", 1, 4),
+    ]
+    shop.drop("a.csv", "1,ink,2.50\n")
+    shop.run()
+    assert totals(gold) == [(1, Decimal("2.50"))]
+
+
+def test_sensing_tells_what_waits_and_what_is_not_published(shop: ShopProject) -> None:
+    registry = load_registry(shop.settings.project)
+    assert not sense(shop.settings, registry, "shop").is_anything_pending
+    shop.drop("a.csv", "1,gold,2\n")  # a product that a test of severity error refuses
+    assert sense(shop.settings, registry, "shop").sources == ("orders",)
+    shop.run()
+    sensed = sense(shop.settings, registry, "shop")
+    assert (sensed.sources, sensed.pending_loads) == ((), 1)
+
+
+def test_a_failing_test_keeps_gold_and_the_load_pending(
+    shop: ShopProject, gold: Connection, loader: Connection
+) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.run()
+    shop.drop("b.csv", "2,gold,3\n")
+    (error,) = shop.run().errors
+
+    assert isinstance(error, TransformError)
+    assert "accepted_values_product_sales_product" in error.message
+    assert totals(gold) == [(1, 2)]
+    assert loader.execute("select status from ops.transformations order by 1").fetchall() == [
+        ("failed",),
+        ("passed",),
+    ]
+    assert loader.execute(
+        "select status, failures from ops.node_results where status = 'fail'"
+    ).fetchall() == [("fail", 1)]
+    shop.drop("b.csv", "2,pad,3\n")  # the sender mends it
+    report = shop.run()
+    assert report.publication
+    assert report.publication.loads == 2
+    assert totals(gold) == [(2, 5)]
+
+
+def test_a_rejected_file_does_not_keep_the_others_back(shop: ShopProject, gold: Connection) -> None:
+    shop.drop("bad.csv", "x,ink,2\n")
+    shop.drop("good.csv", "1,ink,2\n")
+    report = shop.run()
+
+    (error,) = report.errors
+    assert isinstance(error, DeliveryError)
+    assert "bad.csv" in error.message
+    assert "invalid input syntax" in error.message
+    assert totals(gold) == [(1, 2)]
+
+
+def test_a_changed_model_is_published_without_a_delivery(
+    shop: ShopProject, gold: Connection
+) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.run()
+    model = shop.model("total_sales.sql")
+    model.write_text(model.read_text().replace("sum(amount)", "sum(amount) * 2"))
+    assert shop.run().errors == ()
+    assert totals(gold) == [(1, 4)]
+
+
+def test_a_mart_without_a_key_is_an_error_that_names_it(shop: ShopProject) -> None:
+    path = shop.model("marts.yml")
+    path.write_text(path.read_text().replace("primary_key", "not_null").replace("[scope]", "[]"))
+    (error,) = shop.run().errors
+    assert isinstance(error, ConfigError)
+    assert "declares no key" in error.message or "cannot be parsed" in error.message
+
+
+def test_a_broken_model_is_an_error_and_gold_stays(shop: ShopProject, gold: Connection) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.run()
+    model = shop.model("total_sales.sql")
+    model.write_text(model.read_text().replace("sum(amount)", "sum(amunt)"))
+    (error,) = shop.run().errors
+    assert isinstance(error, TransformError)
+    assert "amunt" in error.message
+    assert totals(gold) == [(1, 2)]
+
+
+PUBLICATIONS = 50
+
+
+@pytest.mark.timeout(600)
+def test_readers_never_see_a_mix_an_empty_mart_or_an_untested_row(shop: ShopProject) -> None:
+    """P4: one snapshot per poll, over publications, corrections, failing tests, new columns."""
+    shop.drop("0.csv", "0,ink,1\n")
+    assert shop.run().errors == ()
+    seen: list[str] = []
+    polls = 0
+    done = threading.Event()
+
+    def poll() -> None:
+        nonlocal polls
+        with connect(shop.settings, "reader", application_name="poll") as reader:
+            reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            while not done.is_set():
+                with reader.transaction():
+                    total = reader.execute("select orders, amount from gold.total_sales").fetchall()
+                    products = reader.execute(
+                        "select sum(orders), sum(amount), count(*),"
+                        " count(*) filter (where product not in ('ink', 'pen', 'pad', 'cup'))"
+                        " from gold.product_sales"
+                    ).fetchone()
+                polls += 1
+                if len(total) != 1 or products is None or not products[2]:
+                    seen.append(f"empty: {total} {products}")
+                elif total[0] != products[:2]:
+                    seen.append(f"mix: {total} {products}")
+                elif products[3]:
+                    seen.append(f"untested: {products}")
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    published = failed = 0
+    try:
+        for number in range(PUBLICATIONS + PUBLICATIONS // 5):
+            if number % 6 == 5:  # a delivery that a test refuses, mended by the next correction
+                shop.drop("bad.csv", f"{number},gold,1\n")
+            elif number % 3 == 1:
+                shop.drop("0.csv", f"0,ink,{number}\n{number},pen,2\n")
+            else:
+                shop.drop("bad.csv", f"{number},cup,{number}\n")
+                shop.drop(f"{number}.csv", f"{number},pad,{number}\n")
+            if number in (20, 30):  # a mart gains a column, then another type
+                path, sql = shop.model("marts.yml"), shop.model("total_sales.sql")
+                data_type, value = ("integer", "1") if number == 20 else ("text", "'one'")
+                path.write_text(
+                    path.read_text().split("      - name: extra")[0]
+                    + f"      - name: extra\n        data_type: {data_type}\n"
+                )
+                sql.write_text(
+                    sql.read_text()
+                    .replace(",\n    1 as extra", "")
+                    .replace("as amount", f"as amount,\n    {value} as extra")
+                )
+            report = shop.run(f"run {number}")
+            published += report.publication is not None
+            failed += report.publication is None
+    finally:
+        done.set()
+        thread.join()
+
+    assert seen == []
+    assert published >= PUBLICATIONS
+    assert failed >= 5
+    assert polls > published * 10

@@ -1,0 +1,44 @@
+"""A project of its own for tests: one source, two marts whose totals agree, one strict test."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from sluice.pipeline import RunReport, run_pipeline
+from sluice.registry import load_registry
+from sluice.settings import PROJECT, Settings
+
+CASES = Path(__file__).parent / "cases"
+
+
+@dataclass
+class ShopProject:
+    """The shop of ``tests/cases/shop`` in the project folder of one instance."""
+
+    settings: Settings
+
+    def drop(self, name: str, rows: str) -> None:
+        """Deliver orders: rows of ``order_id,product,amount``."""
+        folder = self.settings.landing / "orders"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("order_id,product,amount\n" + rows)
+
+    def run(self, run_id: str = "test") -> RunReport:
+        """One whole run, as ``sluice run`` does it."""
+        registry = load_registry(self.settings.project)
+        return run_pipeline(self.settings, registry, "shop", run_id)
+
+    def model(self, name: str) -> Path:
+        """A gold model's file, to be changed."""
+        return self.settings.dbt / "models" / "gold" / "shop" / name
+
+
+def make_shop(settings: Settings) -> ShopProject:
+    """Copy the shop into the instance's project, with the real project's macros and profile."""
+    shutil.copytree(CASES / "shop", settings.project, dirs_exist_ok=True)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(PROJECT / "dbt" / name, settings.dbt / name)
+    shutil.copytree(PROJECT / "dbt" / "macros", settings.dbt / "macros", dirs_exist_ok=True)
+    return ShopProject(settings)
