@@ -57,6 +57,7 @@ def log_to_console(*, verbose: bool) -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logger = logging.getLogger("sluice")
     logger.addHandler(handler)
+    logger.propagate = False  # dbt gives the root logger a handler of its own
     logger.setLevel(logging.INFO if verbose else logging.CRITICAL)
 
 

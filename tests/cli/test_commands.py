@@ -1,0 +1,136 @@
+"""Each command as a user runs it: what it prints, its exit code, its errors."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+
+from sluice.settings import Settings
+from tests.cli.conftest import Sluice
+from tests.shop_project import ShopProject, make_shop
+
+COMMANDS = ["demo", "up", "down", "status", "check", "run", "dsn", "psql", "test", "version"]
+
+
+@pytest.fixture
+def shop(settings: Settings) -> ShopProject:
+    return make_shop(settings)
+
+
+def test_help_names_every_command(sluice: Sluice) -> None:
+    text = sluice("--help").stdout
+    assert all(f"│ {command} " in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(sluice: Sluice, command: str) -> None:
+    outcome = sluice(command, "--help")
+    assert outcome.returncode == 0
+    assert len(outcome.stdout.splitlines()) > 5
+
+
+def test_version_names_what_it_runs_on(sluice: Sluice) -> None:
+    assert "apache-airflow 3.3" in sluice("version").stdout
+
+
+def test_run_loads_transforms_and_publishes(sluice: Sluice, shop: ShopProject) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    outcome = sluice("run", "shop")
+
+    assert outcome.returncode == 0, outcome.stderr
+    assert "orders: 1 loaded; 1 rows" in outcome.stdout
+    assert "gold.total_sales: 1 inserted, 0 updated, 0 deleted; table created" in outcome.stdout
+
+
+def test_run_ends_with_1_where_a_file_was_rejected(sluice: Sluice, shop: ShopProject) -> None:
+    shop.drop("[bold]bad.csv", "x,ink,2\n")
+    outcome = sluice("run", "shop", "--json")
+
+    assert outcome.returncode == 1
+    document = json.loads(outcome.stdout)
+    assert document["errors"][0]["kind"] == "DeliveryError"
+    assert "[bold]bad.csv" in document["errors"][0]["message"]
+    assert document["publication"]["marts"]
+    again = sluice("status")
+    assert "rejected: orders/[bold]bad.csv: PostgreSQL refuses the file at line 2" in again.stdout
+
+
+def test_run_ends_with_1_where_a_test_failed(sluice: Sluice, shop: ShopProject) -> None:
+    shop.drop("a.csv", "1,gold,2\n")
+    outcome = sluice("run", "shop")
+
+    assert outcome.returncode == 1
+    assert "accepted_values_product_sales_product" in outcome.stderr
+    assert "failed:" in sluice("status").stdout
+
+
+def test_run_of_an_unknown_pipeline_names_the_nearest(sluice: Sluice, shop: ShopProject) -> None:
+    outcome = sluice("run", "shopp")
+    assert outcome.returncode == 1
+    assert "Did you mean shop?" in outcome.stderr
+
+
+def test_status_as_json(sluice: Sluice, shop: ShopProject) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    waiting = json.loads(sluice("status", "--json").stdout)
+    assert waiting["sources"][0]["waiting"] == 1
+    assert waiting["sources"][0]["last_load"] is None
+    assert sluice("run", "shop").returncode == 0
+
+    done = json.loads(sluice("status", "--json").stdout)
+    assert done["sources"][0]["last_load"]["file_name"] == "a.csv"
+    assert done["pipelines"][0]["pending_loads"] == 0
+    assert done["pipelines"][0]["last_publication"]["marts"] == ["product_sales", "total_sales"]
+
+
+def test_check_shows_problems_and_writes_what_is_generated(
+    sluice: Sluice, shop: ShopProject
+) -> None:
+    first = sluice("check")
+    assert first.returncode == 1
+    assert "dbt/models/bronze/_sources.yml:1: is not what the registry makes of it" in first.stderr
+    assert sluice("check", "--fix").returncode == 0
+    assert sluice("check").returncode == 0
+    source = shop.settings.registry / "sources" / "orders.yml"
+    source.write_text(source.read_text() + "colour: red\n")
+    broken = sluice("check", "--json")
+    assert broken.returncode == 1
+    assert "colour is not a key here" in broken.stdout
+
+
+def test_dsn_is_a_uri_that_works(sluice: Sluice) -> None:
+    for role in ("loader", "transformer", "reader"):
+        with psycopg.connect(sluice("dsn", role).stdout.strip()) as connection:
+            row = connection.execute("select current_user").fetchone()
+            assert row == (f"sluice_{role}",)
+    assert sluice("dsn", "admin").returncode == 2
+
+
+def test_psql_reads_gold_and_nothing_else(sluice: Sluice, shop: ShopProject) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    assert sluice("run", "shop").returncode == 0
+    assert sluice("psql", "-Atc", "select orders from total_sales").stdout == "1\n"
+    refused = sluice("psql", "-c", "select * from ops.loads")
+    assert refused.returncode != 0
+    assert "permission denied for schema ops" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("SLUICE_AIRFLOW_PORT", "ninety", "SLUICE_AIRFLOW_PORT"),
+        ("SLUICE_LANDING", "", "SLUICE_LANDING"),
+        ("SLUICE_WAREHOUSE", "nonsense", "SLUICE_WAREHOUSE is not a connection URI"),
+        ("SLUICE_WAREHOUSE", "postgresql://u:s3cret@127.0.0.1:1/x", "127.0.0.1, port 1"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_named_and_its_secret_kept(
+    sluice: Sluice, setting: str, value: str, words: str
+) -> None:
+    outcome = sluice("dsn", "reader", **{setting: value})
+    assert outcome.returncode == 1
+    assert words in " ".join(outcome.stderr.split())
+    assert "s3cret" not in outcome.stderr + outcome.stdout
+    assert "Traceback" not in outcome.stderr
