@@ -1,0 +1,1 @@
+"""The warehouse: PostgreSQL's roles, connections, schemas and the ledger's tables."""

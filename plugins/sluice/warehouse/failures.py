@@ -1,0 +1,42 @@
+"""What a connection may suffer while it works, as errors that say whether to try again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors
+
+from sluice.errors import RetriableError
+
+
+@contextmanager
+def retriable_failures(activity: str, *, lock: str) -> Iterator[None]:
+    """Turn passing failures of PostgreSQL into ``RetriableError``.
+
+    Args:
+        activity: what is being done, as in "while ... ".
+        lock: what holds the lock, if one is waited for in vain, as a sentence.
+
+    Raises:
+        RetriableError: a lock was not to be had in time, or the connection was lost.
+    """
+    try:
+        yield
+    except (errors.LockNotAvailable, errors.DeadlockDetected):
+        raise RetriableError(lock, "It is tried again; or look at it: ./sluice status") from None
+    except (errors.AdminShutdown, errors.CrashShutdown, errors.SerializationFailure) as error:
+        raise _lost(activity, error) from error
+    except psycopg.OperationalError as error:
+        if error.sqlstate and not error.sqlstate.startswith(("08", "53", "57")):
+            raise  # a refusal that the same again would meet again
+        raise _lost(activity, error) from error
+
+
+def _lost(activity: str, error: psycopg.Error) -> RetriableError:
+    said = " ".join(str(error).split())
+    return RetriableError(
+        f"The warehouse went away while {activity}: {said}.",
+        "What was committed is kept, the rest was rolled back; the same again goes on from there.",
+    )

@@ -1,0 +1,215 @@
+"""A real PostgreSQL for the whole test session, and a database of its own for each test.
+
+Fixtures: ``settings`` (a fresh instance with an empty registry), and open connections to its
+database: ``loader``, ``transformer``, ``reader``, and ``administrator`` for what a test arranges.
+``server`` is the server itself; ``open_folder`` a folder that other system users may pass through.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
+from pydantic import SecretStr
+
+from sluice.local.postgres import administrator_uri, start_postgres, stop_postgres
+from sluice.local.postgres_place import existing_data
+from sluice.local.processes import exclusive
+from sluice.settings import Settings
+from sluice.warehouse.bootstrap import prepare_warehouse
+from sluice.warehouse.connections import ROLES, Role, connect
+from sluice.warehouse.rights import database_rights
+
+# Where the session's server is, for the workers among which pytest-xdist deals the tests.
+SERVER_FOLDER = "TESTS_POSTGRES_FOLDER"
+TEMPLATE = "template_sluice"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # What the developer has set for an instance of their own is none of the tests' business.
+    for name in [name for name in os.environ if name.startswith("SLUICE_")]:
+        del os.environ[name]
+    if not hasattr(config, "workerinput"):
+        os.environ[SERVER_FOLDER] = str(make_open_folder())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ.pop(SERVER_FOLDER))
+        if (folder / "port").exists():
+            remove_instance(server_settings(folder))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Server:
+    """The session's PostgreSQL.
+
+    Attributes:
+        settings: of the instance that it belongs to.
+        administrator_uri: its superuser, in the database ``postgres``.
+    """
+
+    settings: Settings
+    administrator_uri: str
+
+    def uri(self, database: str) -> str:
+        """The superuser's URI in another database."""
+        return self.administrator_uri.rpartition("/")[0] + f"/{database}"
+
+    def administrator(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        return psycopg.connect(make_conninfo(self.uri(database)), autocommit=True)
+
+    def create_database(self, template: str = TEMPLATE) -> str:
+        """A new database, closed to all but the three roles, as that of a real instance is."""
+        name = f"test_{uuid.uuid4().hex[:16]}"
+        with self.administrator() as connection:
+            # By copying files 15 ms, by the log, which is the default, 30 ms.
+            connection.execute(
+                SQL("create database {} template {} strategy file_copy").format(
+                    Identifier(name), Identifier(template)
+                )
+            )
+            for statement in database_rights(name):
+                connection.execute(statement)
+        return name
+
+    def drop_database(self, name: str) -> None:
+        with self.administrator() as connection:
+            connection.execute(
+                SQL("drop database if exists {} with (force)").format(Identifier(name))
+            )
+
+
+def make_open_folder() -> Path:
+    """A folder below the system's one for temporary files that every user may pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="sluice-tests-"))
+    folder.chmod(0o711)
+    return folder
+
+
+def remove_instance(settings: Settings) -> None:
+    """Stop an instance's PostgreSQL and remove its data, wherever it went."""
+    stop_postgres(settings)
+    data = existing_data(settings)
+    if data is not None:
+        shutil.rmtree(data if data.is_relative_to(settings.home) else data.parent)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def server_settings(folder: Path) -> Settings:
+    port = folder / "port"
+    if not port.exists():
+        port.write_text(str(free_port()))
+    return Settings(home=folder / "home", postgres_port=int(port.read_text()))
+
+
+@pytest.fixture(scope="session")
+def server() -> Server:
+    """The session's server: started by the first test that needs it, shared by all workers."""
+    folder = Path(os.environ[SERVER_FOLDER])
+    with exclusive(folder / "lock"):
+        settings = server_settings(folder)
+        start_postgres(settings)
+        server = Server(settings, administrator_uri(settings))
+        with server.administrator() as connection:
+            found = connection.execute(
+                "select from pg_database where datname = %s and datistemplate", (TEMPLATE,)
+            ).fetchone()
+            if found is None:
+                # The tests' data need not survive a power failure.
+                connection.execute("alter system set fsync = off")
+                connection.execute("alter system set full_page_writes = off")
+                connection.execute("select pg_reload_conf()")
+                make_template(server, connection)
+    return server
+
+
+def make_template(server: Server, connection: psycopg.Connection[Any]) -> None:
+    template = Identifier(TEMPLATE)
+    connection.execute(SQL("create database {}").format(template))
+    uri = server.uri(TEMPLATE)
+    own = server.settings.model_copy(update={"warehouse": SecretStr(uri)})
+    prepare_warehouse(own, uri)
+    connection.execute(SQL("alter database {} is_template true").format(template))
+
+
+@pytest.fixture
+def settings(server: Server, tmp_path: Path) -> Iterator[Settings]:
+    """The settings of a fresh instance: a database of its own, empty folders, no registry."""
+    project, home = tmp_path / "project", tmp_path / "home"
+    for folder in ("registry/sources", "registry/pipelines", "dbt"):
+        (project / folder).mkdir(parents=True)
+    secrets = home / "secrets"
+    secrets.mkdir(parents=True, mode=0o700)
+    for role in ROLES:
+        shutil.copy(server.settings.secrets / f"postgres-{role}", secrets)
+    database = server.create_database()
+    for name in ("landing", "archive", "rejected"):
+        (tmp_path / name).mkdir()
+    yield Settings(
+        project=project,
+        home=home,
+        warehouse=SecretStr(server.uri(database)),
+        settle_seconds=0,
+        landing=tmp_path / "landing",
+        archive=tmp_path / "archive",
+        rejected=tmp_path / "rejected",
+    )
+    server.drop_database(database)
+
+
+@pytest.fixture
+def administrator(server: Server, settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of the superuser to the test's database, in autocommit."""
+    with psycopg.connect(settings.warehouse.get_secret_value(), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def loader(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """An open connection as the loader; what a test does not commit is rolled back."""
+    yield from role_connection(settings, "loader")
+
+
+@pytest.fixture
+def transformer(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """An open connection as the transformer; what a test does not commit is rolled back."""
+    yield from role_connection(settings, "transformer")
+
+
+@pytest.fixture
+def reader(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """An open connection as the reader; what a test does not commit is rolled back."""
+    yield from role_connection(settings, "reader")
+
+
+def role_connection(settings: Settings, role: Role) -> Iterator[psycopg.Connection[Any]]:
+    connection = connect(settings, role, application_name=f"test {role}")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other system users may pass through, as pytest's own, for root, is not."""
+    folder = make_open_folder()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
