@@ -1,0 +1,1 @@
+"""PostgreSQL and background programs on one machine, without Docker."""

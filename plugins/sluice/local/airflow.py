@@ -1,0 +1,306 @@
+"""Airflow on one machine: four processes in the background, for this user and this machine only."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from sluice.errors import ConfigError
+from sluice.local.airflow_config import (
+    HOST,
+    USER,
+    airflow_environment,
+    airflow_home,
+    airflow_password,
+    airflow_url,
+    write_configuration,
+)
+from sluice.local.ports import check_port
+from sluice.local.postgres import administrator_uri, start_postgres
+from sluice.local.processes import BackgroundProcess, exclusive, log_tail
+from sluice.settings import Settings
+from sluice.warehouse.bootstrap import prepare_airflow_database
+from sluice.warehouse.passwords import prepare_home
+
+__all__ = [
+    "AirflowAddress",
+    "AirflowStatus",
+    "airflow_address",
+    "airflow_environment",
+    "airflow_status",
+    "start_airflow",
+    "stop_airflow",
+]
+
+API_SERVER = "api-server"
+TRIGGERER = "triggerer"
+
+# By what the health endpoint calls them; the arguments are those of the command `airflow`. The two
+# that could serve logs would open a port on every address; the files are on this machine anyway.
+COMPONENTS: Mapping[str, tuple[str, ...]] = {
+    API_SERVER: ("api-server", "--worker-timeout", "10"),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    TRIGGERER: ("triggerer", "--skip-serve-logs"),
+}
+# A cold start takes 15 s on two cores, and three times that on the first day, when Python compiles
+# its modules; the rest is for a machine that does something else as well.
+START_SECONDS = 180
+# A scheduler waits for its running tasks. What is killed after this is repeated by the next run.
+STOP_SECONDS = 30
+TRIGGERER_STOP_SECONDS = 2
+_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class AirflowAddress:
+    """Where the UI is, and who may come in."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class AirflowStatus:
+    """What runs of Airflow.
+
+    Attributes:
+        running: whether all four processes do.
+        processes: each component's process id, None where it does not run.
+        healthy: whether each component says of itself that it works; empty where the API server
+            does not answer.
+    """
+
+    running: bool
+    processes: dict[str, int | None]
+    healthy: dict[str, bool]
+
+
+def airflow_address(settings: Settings) -> AirflowAddress:
+    """Return where the UI is, and its generated login."""
+    return AirflowAddress(airflow_url(settings), USER, airflow_password(settings))
+
+
+def airflow_status(settings: Settings) -> AirflowStatus:
+    """Return which processes run and what they say of themselves; starts nothing."""
+    processes = {name: _process(settings, name).running() for name in COMPONENTS}
+    beats = _heartbeats(settings) if processes[API_SERVER] else {}
+    return AirflowStatus(
+        running=all(processes.values()),
+        processes=processes,
+        healthy={name: beat is not None for name, beat in beats.items()},
+    )
+
+
+def start_airflow(settings: Settings, tell: Callable[[str], None] | None = None) -> None:
+    """Start what does not run of Airflow, and wait until all of it works.
+
+    What runs is left alone, unless a setting has changed since it was started: then everything is
+    started anew. The metadata is a database of its own in the embedded PostgreSQL, which is started
+    as well.
+
+    Args:
+        settings: the instance.
+        tell: called with a few words for each thing that is waited for, for progress.
+
+    Raises:
+        ConfigError: the port is in use, or a process ends instead of starting.
+        RetriableError: PostgreSQL is not there.
+    """
+    say = tell or (lambda _: None)
+    say = tell or (lambda _: None)
+    with _alone(settings):
+        fingerprint = write_configuration(settings)
+        marker = airflow_home(settings) / "started"
+        if _read(marker) != fingerprint:
+            _stop_all(settings)
+        if _process(settings, API_SERVER).running() is None:
+            check_port(HOST, settings.airflow_port, "SLUICE_AIRFLOW_PORT")
+        start_postgres(settings)
+        prepare_airflow_database(settings, administrator_uri(settings))
+        _migrate(settings, say)
+        marker.write_text(fingerprint, encoding="utf-8")
+        started_at = datetime.now(UTC)
+        fresh = [name for name in COMPONENTS if _start(settings, name)]
+        _wait_until_healthy(settings, started_at, fresh, say)
+
+
+def stop_airflow(settings: Settings) -> bool:
+    """End all of Airflow's processes; returns whether any ran.
+
+    Running tasks have half a minute to end. They may be killed: whatever they had not committed is
+    done again by the next run.
+    """
+    if not settings.home.is_dir():
+        return False
+    with _alone(settings):
+        return _stop_all(settings)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    prepare_home(settings)
+    with exclusive(settings.home / "airflow.lock"):
+        yield
+
+
+def _process(settings: Settings, name: str) -> BackgroundProcess:
+    return BackgroundProcess(f"airflow-{name}", settings)
+
+
+def _start(settings: Settings, name: str) -> bool:
+    """Start a component unless it runs; returns whether it was started."""
+    process = _process(settings, name)
+    if process.running() is not None:
+        return False
+    process.start(_command(COMPONENTS[name]), airflow_environment(settings), airflow_home(settings))
+    return True
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    # Airflow opens some of its files with modes that only a umask narrows.
+    narrow = ["/bin/sh", "-c", 'umask 077; exec "$@"', "sh"]
+    return [*narrow, sys.executable, "-m", "airflow", *arguments]
+
+
+def _stop_all(settings: Settings) -> bool:
+    """End the components side by side, the API server last: the others report to it."""
+    first = [name for name in COMPONENTS if name != API_SERVER]
+    with ThreadPoolExecutor(len(first)) as pool:
+        stopped = list(pool.map(lambda name: _stop(settings, name), first))
+    return any([*stopped, _stop(settings, API_SERVER)])
+
+
+def _stop(settings: Settings, name: str) -> bool:
+    process = _process(settings, name)
+    process_id = process.running()
+    if process_id is not None and name == TRIGGERER:
+        # Its triggers end at once, but it waits ten seconds for them, unless it is told twice. To
+        # kill it would be quicker still, but then its triggers would stay with it for a while.
+        with contextlib.suppress(psutil.Error):
+            triggerer = psutil.Process(process_id)
+            triggerer.terminate()
+            triggerer.wait(TRIGGERER_STOP_SECONDS)
+    return process.stop(STOP_SECONDS)
+
+
+def _migrate(settings: Settings, say: Callable[[str], None]) -> None:
+    """Bring the metadata database to the version of Airflow, unless it was before."""
+    marker = airflow_home(settings) / "migrated"
+    wanted = version("apache-airflow-core")
+    if _read(marker) == wanted:
+        return
+    say("the metadata tables (first start only)")
+    log_path = settings.logs / "airflow-migration.log"
+    log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log_path.touch(mode=0o600)
+    with log_path.open("a", encoding="utf-8") as log:
+        outcome = subprocess.run(
+            _command(["db", "migrate"]),
+            env=airflow_environment(settings),
+            cwd=airflow_home(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if outcome.returncode != 0:
+        raise ConfigError(
+            f"Airflow's metadata database could not be prepared:\n{log_tail(log_path)}",
+            f"The whole log is {log_path}.",
+        )
+    marker.write_text(wanted, encoding="utf-8")
+
+
+def _wait_until_healthy(
+    settings: Settings, started_at: datetime, fresh: Sequence[str], say: Callable[[str], None]
+) -> None:
+    """Wait until each component beats: one that was started now, since then."""
+    waiting: list[str] = []
+    for _ in range(int(START_SECONDS / _POLL_SECONDS)):
+        for name in COMPONENTS:
+            _check_running(settings, name)
+        beats = _heartbeats(settings)
+        left = [name for name in COMPONENTS if not _beats(name, beats, fresh, started_at)]
+        if not left:
+            # It makes the interface that tasks use when it is first asked, which takes 4 s. Asked
+            # here, that is part of the start, and not of the first task.
+            _get(settings, "/execution/health", timeout_seconds=START_SECONDS)
+            return
+        if left != waiting:
+            waiting = left
+            say(", ".join(waiting))
+        time.sleep(_POLL_SECONDS)
+    raise ConfigError(
+        f"After {START_SECONDS} s, Airflow's {' and '.join(waiting)} did not work yet.",
+        f"Look at the logs in {settings.logs}, then repeat the command: what runs is kept.",
+    )
+
+
+def _beats(
+    name: str, beats: Mapping[str, datetime | None], fresh: Sequence[str], started_at: datetime
+) -> bool:
+    beat = beats.get(name)
+    return beat is not None and (name not in fresh or beat >= started_at)
+
+
+def _check_running(settings: Settings, name: str) -> None:
+    process = _process(settings, name)
+    if process.running() is None:
+        raise ConfigError(
+            f"Airflow's {name} ended while it was starting:\n{log_tail(process.log_path)}",
+            f"The whole log is {process.log_path}.",
+        )
+
+
+def _heartbeats(settings: Settings) -> dict[str, datetime | None]:
+    """When each component last said that it works; None for one that does not; empty for none."""
+    now = datetime.now(UTC)
+    health = _get(settings, "/api/v2/monitor/health", timeout_seconds=5)
+    if health is None:
+        return {}
+    found: dict[str, datetime | None] = {API_SERVER: now}
+    for name in COMPONENTS:
+        if name == API_SERVER:
+            continue
+        word = name.replace("-", "_")
+        state = health.get(word) or {}
+        beat = state.get(f"latest_{word}_heartbeat")
+        found[name] = None
+        if state.get("status") == "healthy" and isinstance(beat, str):
+            found[name] = datetime.fromisoformat(beat)
+    return found
+
+
+def _get(settings: Settings, path: str, timeout_seconds: float) -> dict[str, Any] | None:
+    """Ask the API server for a JSON document; None where it does not answer with one."""
+    # Without the proxies of the environment, which do not lead to this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{airflow_url(settings)}{path}", timeout=timeout_seconds) as response:
+            document = json.load(response)
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
