@@ -1,0 +1,51 @@
+"""The folder of DAG files, and the registry beside it that decides what the DAGs are."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from airflow.dag_processing.bundles.local import LocalDagBundle
+from airflow.models.dagbag import DagPriorityParsingRequest
+from airflow.utils.session import create_session
+
+# Imported for the DAG processor, which imports this module, and parses in forks of itself.
+from sluice.orchestration import dags as _dags  # noqa: F401
+from sluice.orchestration.scan import registry_state
+from sluice.settings import load_settings
+
+logger = logging.getLogger(__name__)
+
+DAG_FILE = Path("sluice_pipelines.py")
+
+
+class RegistryBundle(LocalDagBundle):
+    """Local DAG files, parsed again as soon as a file of the registry has changed.
+
+    Airflow parses a DAG file again when that file has changed, or after an interval. Ours changes
+    with files that Airflow does not know; this bundle asks for it as the UI's button does, so that
+    the interval can be long.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._project = load_settings().project
+        self._seen: Any = None
+        self._asks_left = 0
+
+    def refresh(self) -> None:
+        """Ask for the DAG file to be parsed, if the registry has changed since the last call."""
+        state = registry_state(self._project)
+        if self._seen not in (None, state):
+            # Twice: a request that comes while the file is being parsed is lost.
+            self._asks_left = 2
+        self._seen = state
+        if self._asks_left == 0:
+            return
+        self._asks_left -= 1
+        logger.info("the registry has changed: %s is parsed again", DAG_FILE)
+        with create_session() as session:
+            session.add(
+                DagPriorityParsingRequest(bundle_name=self.name, relative_fileloc=str(DAG_FILE))
+            )

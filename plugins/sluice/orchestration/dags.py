@@ -1,0 +1,156 @@
+"""The registry as DAGs: one a pipeline, each built behind a guard of its own."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, AssetAny, TaskGroup, TriggerRule
+
+from sluice.landing.zone import landing_folder
+from sluice.orchestration.assets import bronze_asset, gold_assets, landing_asset
+from sluice.orchestration.operators import (
+    PUBLISH,
+    SENSE,
+    TRANSFORM,
+    ConfigErrorOperator,
+    LoadOperator,
+    PublishOperator,
+    SenseOperator,
+    TransformOperator,
+)
+from sluice.registry import Pipeline, Problem, Registry, Source, read_registry
+from sluice.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CONFIG_ERROR_TAG = "config-error"
+
+_ON_REJECTED_FILES = (
+    "A red *load* means a rejected file: its log says why, and `./sluice status` lists it. All that"
+    " could be loaded was published nevertheless."
+)
+
+
+def build_dags(settings: Settings, only: str | None = None) -> dict[str, DAG]:
+    """Build a DAG for each pipeline of the registry, by name; the database is not asked.
+
+    A pipeline that is broken, or that cannot be built, becomes a DAG of the same name whose one
+    task says why; it stops no other.
+
+    Args:
+        settings: the instance.
+        only: the one pipeline to build; all of them where None.
+    """
+    registry = read_registry(settings.project)
+    names = sorted({*registry.pipelines, *registry.broken_pipelines})
+    return {
+        name: _build_guarded(settings, registry, name) for name in names if only in (None, name)
+    }
+
+
+def _build_guarded(settings: Settings, registry: Registry, name: str) -> DAG:
+    if name in registry.broken_pipelines:
+        return _config_error_dag(name, _listed(registry.broken_pipelines[name]))
+    try:
+        return _pipeline_dag(settings, registry, registry.pipelines[name])
+    except Exception as error:  # one exception here would take every DAG out of the UI
+        logger.exception("the DAG of pipeline %s cannot be built", name)
+        return _config_error_dag(name, f"{type(error).__name__}: {error}")
+
+
+def _pipeline_dag(settings: Settings, registry: Registry, pipeline: Pipeline) -> DAG:
+    sources = [registry.source(name) for name in pipeline.sources]
+    dag = DAG(
+        pipeline.name,
+        description=_first_sentence(pipeline.description),
+        doc_md=_pipeline_doc(settings, pipeline, sources),
+        schedule=AssetAny(*(landing_asset(source.name) for source in sources)),
+        tags=sorted(pipeline.tags),
+        default_args={"owner": pipeline.owner},
+        catchup=False,
+        max_active_runs=1,
+    )
+    with dag:
+        sense = SenseOperator(task_id=SENSE, pipeline=pipeline.name)
+        transform = TransformOperator(
+            task_id=TRANSFORM,
+            pipeline=pipeline.name,
+            # What could be loaded is published, whatever became of the rest.
+            trigger_rule=TriggerRule.ALL_DONE,
+        )
+        publish = PublishOperator(
+            task_id=PUBLISH,
+            pipeline=pipeline.name,
+            outlets=gold_assets(settings.dbt, pipeline.name),
+        )
+        # The scheduler settles it without a worker; where a load failed, it makes the run a failed
+        # one, although everything else went on.
+        all_loaded = EmptyOperator(task_id="all_loaded", trigger_rule=TriggerRule.NONE_FAILED)
+        group = TaskGroup("load", tooltip="one task a source") if len(sources) > 1 else None
+        with group or nullcontext():
+            loads = [_load_task(pipeline, source, in_group=group is not None) for source in sources]
+        sense >> loads >> transform >> publish
+        loads >> all_loaded
+        # Directly as well, so that sense can skip it.
+        sense >> transform
+    return dag
+
+
+def _load_task(pipeline: Pipeline, source: Source, *, in_group: bool) -> LoadOperator:
+    return LoadOperator(
+        task_id=source.name if in_group else f"load.{source.name}",  # the group's id comes before
+        pipeline=pipeline.name,
+        source=source.name,
+        doc_md=source.description,
+        owner=source.owner,
+        outlets=[bronze_asset(source.name)],
+    )
+
+
+def _pipeline_doc(settings: Settings, pipeline: Pipeline, sources: list[Source]) -> str:
+    lines = [
+        pipeline.description,
+        "",
+        f"Owner: {pipeline.owner}. Runs when files have arrived completely, or by hand.",
+        "",
+        "| source | drop files into | names | owner | what arrives |",
+        "|---|---|---|---|---|",
+    ]
+    for source in sources:
+        cells = (
+            source.name,
+            f"`{landing_folder(settings, source)}`",
+            f"`{source.file_glob}`",
+            source.owner,
+            _first_sentence(source.description),
+        )
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join([*lines, "", _ON_REJECTED_FILES])
+
+
+def _first_sentence(text: str) -> str:
+    """The first sentence, on one line."""
+    line = " ".join(text.split())
+    head, stop, _ = line.partition(". ")
+    return f"{head}." if stop else line
+
+
+def _config_error_dag(name: str, problems: str) -> DAG:
+    dag = DAG(
+        name,
+        description="The registry's entry is broken: see its documentation.",
+        doc_md=f"The pipeline cannot run until this is mended:\n\n```\n{problems}\n```",
+        schedule=None,
+        tags=[CONFIG_ERROR_TAG],
+        catchup=False,
+        max_active_runs=1,
+    )
+    with dag:
+        ConfigErrorOperator(task_id="config_error", problems=problems)
+    return dag
+
+
+def _listed(problems: tuple[Problem, ...]) -> str:
+    return "\n".join(str(problem) for problem in problems)

@@ -1,0 +1,149 @@
+"""The tasks of a pipeline's DAG: each calls one step of ``sluice.pipeline``."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.providers.standard.utils.skipmixin import SkipMixin
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from sluice.errors import ConfigError
+from sluice.orchestration.retries import RETRIES, RetryByClass
+from sluice.pipeline import steps
+from sluice.registry import Registry, read_registry
+from sluice.settings import Settings, load_settings
+
+logger = logging.getLogger(__name__)
+
+SENSE = "sense"
+TRANSFORM = "transform"
+PUBLISH = "publish"
+SENSED_KEY = "sensed"
+
+
+def load_task_id(source: str) -> str:
+    """The id of the task that loads a source."""
+    return f"load.{source}"
+
+
+class StepOperator(BaseOperator):
+    """Run one step of a pipeline."""
+
+    template_fields: Sequence[str] = ()
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(retries=RETRIES, retry_policy=RetryByClass(), **kwargs)
+        self.pipeline = pipeline
+
+
+class SenseOperator(StepOperator, SkipMixin):
+    """Ask what is pending, and skip the rest of the run as far as nothing is."""
+
+    ui_color = "#e8f1f8"
+
+    def execute(self, context: Any) -> None:
+        """Skip the loads of sources without deliveries; all of the run, where nothing is pending.
+
+        A run that was started by hand always transforms and publishes.
+        """
+        settings, registry = _instance()
+        sensed = steps.sense(settings, registry, self.pipeline)
+        logger.info("deliveries wait for: %s", ", ".join(sensed.sources) or "no source")
+        logger.info("loads that are not published yet: %s", sensed.pending_loads)
+        task_instance = context["ti"]
+        task_instance.xcom_push(
+            key=SENSED_KEY,
+            value={"sources": list(sensed.sources), "pending_loads": sensed.pending_loads},
+        )
+        is_by_hand = context["dag_run"].run_type == "manual"
+        wanted = {load_task_id(source) for source in sensed.sources}
+        if sensed.is_anything_pending or is_by_hand:
+            wanted.add(TRANSFORM)
+        else:
+            logger.info("nothing is pending: the run ends here")
+        skipped = [task for task in self.downstream_list if task.task_id not in wanted]
+        self.skip(task_instance, skipped)
+
+
+class LoadOperator(StepOperator):
+    """Load every settled delivery of a source into its bronze table."""
+
+    ui_color = "#f4e7d8"
+
+    def __init__(self, *, source: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+
+    def execute(self, context: Any) -> dict[str, int]:  # noqa: ARG002
+        """Load, and return how many deliveries came to which end, and how many rows came."""
+        settings, registry = _instance()
+        report = steps.load(settings, registry, self.source)
+        outcomes = Counter(entry.outcome for entry in report.entries)
+        rows = sum(entry.rows_loaded for entry in report.entries)
+        logger.info(
+            "%s: %s deliveries loaded with %s rows, %s skipped as known",
+            self.source,
+            outcomes["loaded"],
+            rows,
+            outcomes["skipped"],
+        )
+        return {"loaded": outcomes["loaded"], "skipped": outcomes["skipped"], "rows": rows}
+
+
+class TransformOperator(StepOperator):
+    """Build and test the pipeline's candidate with dbt."""
+
+    ui_color = "#efe4f3"
+
+    def execute(self, context: Any) -> int:
+        """Transform, and return the transformation's id."""
+        # It follows the loads however they ended, so it also follows loads that never began.
+        if context["ti"].xcom_pull(task_ids=SENSE, key=SENSED_KEY) is None:
+            raise AirflowSkipException("sense has failed")
+        settings, registry = _instance()
+        return steps.transform(settings, registry, self.pipeline, context["run_id"])
+
+
+class PublishOperator(StepOperator):
+    """Make the tested candidate the published gold."""
+
+    ui_color = "#f8eebb"
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Publish, and return the publication with what it changed in each mart."""
+        transformation_id = context["ti"].xcom_pull(task_ids=TRANSFORM)
+        published = steps.publish(load_settings(), self.pipeline, transformation_id)
+        return {
+            "publication_id": published.publication_id,
+            "marts": {
+                change.mart: {
+                    "inserted": change.rows_inserted,
+                    "updated": change.rows_updated,
+                    "deleted": change.rows_deleted,
+                }
+                for change in published.marts
+            },
+        }
+
+
+class ConfigErrorOperator(BaseOperator):
+    """Fail with what is wrong in the registry."""
+
+    ui_color = "#f3c6c6"
+
+    def __init__(self, *, problems: str, **kwargs: Any) -> None:
+        super().__init__(retries=0, **kwargs)
+        self.problems = problems
+
+    def execute(self, context: Any) -> None:  # noqa: ARG002
+        """Raise the problems."""
+        raise ConfigError(self.problems, "Mend the registry; the DAG follows within seconds.")
+
+
+def _instance() -> tuple[Settings, Registry]:
+    settings = load_settings()
+    return settings, read_registry(settings.project)
