@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
@@ -16,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sluice.cli.instance import show_addresses, start_instance
-from sluice.cli.output import console, failures_explained
+from sluice.cli.output import console, failures_explained, progress
 from sluice.errors import SluiceError, TransformError
 from sluice.pipeline.overview import PipelineState, pipeline_states, source_states
 from sluice.registry import Registry
@@ -24,7 +25,6 @@ from sluice.settings import Settings, load_settings
 from sluice.warehouse.connections import connect
 
 SHOWN_ROWS = 3
-SHOWN_COLUMNS = 8
 
 
 def demo(
@@ -57,7 +57,7 @@ def drop_samples(settings: Settings) -> int:
         marker = settings.home / "demo" / program.stem
         if marker.exists():
             continue
-        with console.status(f"generating deliveries: {program.stem}"):
+        with progress(f"generating deliveries: {program.stem}"):
             outcome = subprocess.run(
                 [sys.executable, str(program), "--landing", str(settings.landing)],
                 capture_output=True,
@@ -83,7 +83,7 @@ def wait_for_publications(settings: Settings, registry: Registry, timeout: int) 
     """
     end = time.monotonic() + timeout
     with (
-        console.status("") as progress,
+        progress("looking at what waits") as tell,
         connect(
             settings, "transformer", application_name="sluice demo", autocommit=True
         ) as connection,
@@ -107,7 +107,7 @@ def wait_for_publications(settings: Settings, registry: Registry, timeout: int) 
                     f"Look at the Airflow UI and {settings.logs}.",
                 )
             pending = sum(state.pending_loads for state in states)
-            progress.update(
+            tell(
                 f"{waiting} files to load, {pending} loads to publish,"
                 f" {len(states) - len(unpublished)} of {len(states)} pipelines published"
             )
@@ -136,18 +136,32 @@ def _show_mart(connection: Connection, mart: str) -> None:
         SQL("select * from {} order by 1, 2 limit %s").format(table_name), (SHOWN_ROWS,)
     )
     columns = [column.name for column in cursor.description or []]
+    rows = [[_cell(value) for value in row] for row in cursor]
+    shown = _fitting([columns, *rows], console.width)
+    more = ["..."] if shown < len(columns) else []
     table = Table(
         title=f"gold.{mart}: {count[0] if count else 0:,} rows",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
-    more = ["..."] if len(columns) > SHOWN_COLUMNS else []
-    for column in columns[:SHOWN_COLUMNS] + more:
-        table.add_column(column, overflow="ellipsis", no_wrap=True)
-    for row in cursor:
-        table.add_row(*_cells(row[:SHOWN_COLUMNS]), *more)
+    for column in columns[:shown] + more:
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        table.add_row(*map(escape, row[:shown]), *more)
     console.print(table)
 
 
-def _cells(row: Sequence[object]) -> list[str]:
-    return ["" if value is None else escape(str(value)) for value in row]
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return "" if value is None else str(value)
+
+
+def _fitting(rows: Sequence[Sequence[str]], width: int) -> int:
+    """How many columns fit beside each other, with their padding and a sign that there are more."""
+    used = len("  ...  ")
+    for number, cells in enumerate(zip(*rows, strict=True)):
+        used += max(map(len, cells)) + 3
+        if used > width and number:
+            return number
+    return len(rows[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from sluice.cli.output import console, failures_explained
+from sluice.cli.output import console, failures_explained, progress
 from sluice.landing.zone import landing_folder
 from sluice.local.airflow import airflow_address, start_airflow, stop_airflow
 from sluice.local.postgres import ensure_warehouse, stop_postgres
@@ -27,10 +27,10 @@ def down() -> None:
     """Stop Airflow and the embedded PostgreSQL; the data stays."""
     with failures_explained():
         settings = load_settings()
-        with console.status("stopping Airflow"):
+        with progress("stopping Airflow"):
             airflow_ran = stop_airflow(settings)
         console.print("Airflow stopped." if airflow_ran else "Airflow was not running.")
-        with console.status("stopping PostgreSQL"):
+        with progress("stopping PostgreSQL"):
             postgres_ran = stop_postgres(settings)
         console.print("PostgreSQL stopped." if postgres_ran else "PostgreSQL was not running.")
 
@@ -42,10 +42,10 @@ def start_instance(settings: Settings) -> Registry:
         console.print(f"[yellow]registry:[/] {escape(str(problem))}")
     for source in registry.sources.values():
         landing_folder(settings, source).mkdir(parents=True, exist_ok=True)
-    with console.status("starting PostgreSQL"):
+    with progress("starting PostgreSQL"):
         ensure_warehouse(settings)
     console.print("PostgreSQL is ready.")
-    with console.status("starting Airflow (about half a minute)"):
+    with progress("starting Airflow (about half a minute)"):
         start_airflow(settings)
     console.print("Airflow is ready.")
     return registry
@@ -59,6 +59,7 @@ def show_addresses(settings: Settings) -> None:
     console.print(f"  user        {address.user}")
     console.print(f"  password    {escape(address.password)}")
     console.print(f"Landing zone  {settings.landing}/SOURCE/")
-    console.print("Gold          ./sluice psql")
+    console.print("Gold          ./sluice psql   (psql as the reader; \\dt lists the marts)")
+    console.print('              psql "$(./sluice dsn reader)"')
     console.print("What runs     ./sluice status")
     console.print("Stop          ./sluice down")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from sluice.errors import SluiceError
+
+PROGRESS_SECONDS = 5.0
 
 console = Console(highlight=False, soft_wrap=True)
 errors_console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -59,6 +62,28 @@ def log_to_console(*, verbose: bool) -> None:
     logger.addHandler(handler)
     logger.propagate = False  # dbt gives the root logger a handler of its own
     logger.setLevel(logging.INFO if verbose else logging.CRITICAL)
+
+
+@contextmanager
+def progress(words: str) -> Iterator[Callable[[str], None]]:
+    """Show what is going on: in place on a terminal, elsewhere a line every few seconds.
+
+    Yields:
+        What to call with other words when something else is going on.
+    """
+    if console.is_terminal:
+        with console.status(escape(words)) as status:
+            yield lambda new: status.update(escape(new))
+        return
+    told: list[Any] = ["", float("-inf")]
+
+    def tell(new: str) -> None:
+        if new != told[0] and time.monotonic() - told[1] >= PROGRESS_SECONDS:
+            told[:] = new, time.monotonic()
+            console.print(f"... {escape(new)}")
+
+    tell(words)
+    yield tell
 
 
 def ago(moment: Any) -> str:

@@ -14,6 +14,7 @@ from sluice.cli.output import (
     log_to_console,
     print_error,
     print_json,
+    progress,
 )
 from sluice.local.postgres import ensure_warehouse
 from sluice.pipeline import RunReport, run_pipeline
@@ -41,14 +42,14 @@ def run(
         registry.pipeline(pipeline)  # before anything is started
         ensure_warehouse(settings)
         run_id = f"cli__{datetime.now(UTC).isoformat(timespec='seconds')}"
-        with console.status("") as progress:
+        with progress(f"{pipeline}: starting") as tell:
             report = run_pipeline(
                 settings,
                 registry,
                 pipeline,
                 run_id,
                 full_refresh=full_refresh,
-                tell=lambda words: progress.update(f"{pipeline}: {words}"),
+                tell=lambda words: tell(f"{pipeline}: {words}"),
             )
     if json_output:
         print_json(_as_document(pipeline, run_id, report))

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from sluice.loading.loader import SourceReport, load_delivery, load_source, rejection_error
+from sluice.loading.loader import (
+    SourceReport,
+    load_delivery,
+    load_source,
+    make_missing_tables,
+    rejection_error,
+)
 
-__all__ = ["SourceReport", "load_delivery", "load_source", "rejection_error"]
+__all__ = ["SourceReport", "load_delivery", "load_source", "make_missing_tables", "rejection_error"]

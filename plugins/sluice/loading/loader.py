@@ -9,7 +9,7 @@ file has still to be moved, and goes on from there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -22,7 +22,7 @@ from sluice.landing.zone import Delivery, list_deliveries
 from sluice.loading import storing
 from sluice.loading.checks import run_checks
 from sluice.loading.copying import copy_csv
-from sluice.loading.table import delete_load, ensure_table, restart_row_numbers
+from sluice.loading.table import delete_load, ensure_table, has_table, restart_row_numbers
 from sluice.reading.csv_header import HEAD_BYTES, read_header
 from sluice.registry import Source
 from sluice.settings import Settings
@@ -83,6 +83,19 @@ def load_source(settings: Settings, source: Source) -> SourceReport:
                 _log(entry)
                 entries.append(entry)
         return SourceReport(source.name, tuple(entries), tuple(left))
+
+
+def make_missing_tables(connection: Connection, sources: Iterable[Source]) -> None:
+    """Make the bronze tables of sources that have not delivered yet, so that models find them.
+
+    The connection is the loader's, in autocommit.
+    """
+    for source in sources:
+        if not has_table(connection, source):
+            with connection.transaction():
+                key = source_lock_key(source.name)
+                connection.execute("select pg_advisory_xact_lock(%s)", (key,))
+                ensure_table(connection, source)
 
 
 def load_delivery(

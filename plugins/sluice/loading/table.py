@@ -54,6 +54,11 @@ def ensure_table(connection: Connection, source: Source) -> list[str]:
     return added
 
 
+def has_table(connection: Connection, source: Source) -> bool:
+    """Whether the source's table has been made."""
+    return bool(_columns(connection, source))
+
+
 def _columns(connection: Connection, source: Source) -> dict[str, str]:
     """The table's columns and their types, as PostgreSQL writes them; empty without a table."""
     rows = connection.execute(

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sluice.landing.zone import list_deliveries
-from sluice.loading import SourceReport, load_source, rejection_error
+from sluice.loading import (
+    SourceReport,
+    load_source,
+    make_missing_tables,
+    rejection_error,
+)
 from sluice.publishing import Publication
 from sluice.publishing import publish as publish_candidate
 from sluice.registry import Registry
@@ -37,6 +42,8 @@ class Sensed:
 def sense(settings: Settings, registry: Registry, pipeline_name: str) -> Sensed:
     """Ask the landing zone and the ledger what is pending; events are no work list.
 
+    Tables of sources that have never delivered are made, so that models find them empty.
+
     Raises:
         ConfigError: there is no such pipeline, or it is broken.
         RetriableError: the warehouse is away.
@@ -47,9 +54,13 @@ def sense(settings: Settings, registry: Registry, pipeline_name: str) -> Sensed:
     with (
         retriable_failures(f"{pipeline_name} was sensed", lock="The ledger is locked."),
         connect(
-            settings, "transformer", application_name=f"sluice sense {pipeline_name}"
+            settings,
+            "loader",
+            application_name=f"sluice sense {pipeline_name}",
+            autocommit=True,
         ) as connection,
     ):
+        make_missing_tables(connection, sources)
         pending = len(pending_loads(connection, pipeline))
     return Sensed(tuple(name for name in pipeline.sources if name in waiting), pending)
 
