@@ -272,6 +272,20 @@ def test_a_new_file_put_in_place_before_the_move_is_a_delivery_of_its_own(
     assert shop.rows() == [("a.csv", 1, 1, "pen")]
 
 
+def test_a_new_file_taken_by_an_interrupted_move_is_given_back(shop: Shop) -> None:
+    """Killed between the renaming and the look at what was renamed: the worst moment of all."""
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.load()
+    ((load_id,),) = shop.query("select load_id from ops.loads")
+    shop.connection.execute("update ops.loads set stored_at = null")
+    for path in shop.settings.archive.rglob("a.csv"):
+        path.unlink()
+    shop.drop("a.csv", "1,pen,3\n").rename(shop.folder / f".sluice-{load_id}")
+
+    assert shop.outcomes() == [("loaded", "correction")]
+    assert shop.rows() == [("a.csv", 1, 1, "pen")]
+
+
 def test_two_loaders_at_once_load_each_file_once(shop: Shop) -> None:
     for number in range(20):
         shop.drop(f"{number}.csv", f"{number},x,1\n" * 50)

@@ -39,12 +39,30 @@ def take(path: Path, load_id: int, expected: FileState) -> Path | None:
         return None
     if FileState.of(hidden.lstat()) == expected:
         return hidden
-    # The sender put a new file there between the two calls: give it back. If there is yet
-    # another by now, that one has replaced this one as the sender meant it to.
+    give_back(hidden, path)  # the sender put a new file there between the two calls
+    return None
+
+
+def taken_before(path: Path, load_id: int, content_sha256: str) -> Path | None:
+    """What an interrupted attempt took, if its bytes are the load's; else it is given back."""
+    hidden = path.with_name(hidden_name(load_id))
+    if not hidden.exists():
+        return None
+    if sha256_of(hidden) == content_sha256:
+        return hidden
+    give_back(hidden, path)
+    return None
+
+
+def give_back(hidden: Path, path: Path) -> None:
+    """Let a file that was taken by mistake be a delivery again.
+
+    If there is yet another under its name by now, that one has replaced it as the sender meant
+    it to, and this one is dropped as the sender's own renaming would have dropped it.
+    """
     with contextlib.suppress(FileExistsError):
         os.link(hidden, path)
-        hidden.unlink()
-    return None
+    hidden.unlink()
 
 
 def put(hidden: Path, target: Path, content_sha256: str) -> None:
@@ -55,7 +73,7 @@ def put(hidden: Path, target: Path, content_sha256: str) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():  # an earlier attempt copied it and was cut off before it could delete
-        if _sha256(target) != content_sha256:
+        if sha256_of(target) != content_sha256:
             raise InternalError(
                 f"{target} holds other bytes than the ledger says; {hidden} was left in place."
             )
@@ -82,7 +100,8 @@ def _copy(hidden: Path, target: Path) -> None:
     partial.rename(target)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from datetime import date
 from pathlib import Path
 
 from psycopg import Connection
 
-from sluice.landing.store import hidden_name, put, take
+from sluice.landing.store import put, sha256_of, take, taken_before
 from sluice.landing.zone import Delivery, FileState, file_system_name, landing_folder
 from sluice.registry import Source
 from sluice.settings import Settings
@@ -52,15 +51,14 @@ def finish_moves(connection: Connection, settings: Settings, source: Source) -> 
     """Complete the moves that earlier attempts were cut off from."""
     folder = landing_folder(settings, source)
     for entry in ledger.entries_to_store(connection, source.name):
-        hidden: Path | None = folder / hidden_name(entry.load_id)
+        path = folder / file_system_name(entry.file_name)
         target = _target(settings, entry)
-        if hidden is not None and not hidden.exists():
-            if target is not None and target.exists():
-                ledger.mark_stored(connection, entry.load_id)
-                continue
-            hidden = _take_again(folder / file_system_name(entry.file_name), entry)
+        hidden = taken_before(path, entry.load_id, entry.content_sha256)
+        if hidden is None and target is not None and target.exists():
+            ledger.mark_stored(connection, entry.load_id)
+            continue
         logger.info("%s/%s: finishing its move", entry.source, entry.file_name)
-        _finish(connection, settings, entry, hidden)
+        _finish(connection, settings, entry, hidden or _take_again(path, entry))
 
 
 def _take_again(path: Path, entry: ledger.Entry) -> Path | None:
@@ -69,9 +67,8 @@ def _take_again(path: Path, entry: ledger.Entry) -> Path | None:
         state = FileState.of(path.lstat())
         if path.is_symlink() or not path.is_file() or state.size != entry.content_bytes:
             return None
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != entry.content_sha256:
-                return None
+        if sha256_of(path) != entry.content_sha256:
+            return None
     except FileNotFoundError:
         return None
     return take(path, entry.load_id, state)
