@@ -138,8 +138,8 @@ def generate(
         today = first_date + timedelta(days=day)
         happened = _events(random_numbers, tables, active, day, today, row_count)
         _repeat_some(random_numbers, happened)
+        _hold_back_late_events(random_numbers, happened, arriving[day + 1 : day + 4])
         arriving[day] += happened
-        _hold_back_late_events(random_numbers, arriving, day)
         if arriving[day]:
             arriving[day].sort()
             yield f"events_{today.isoformat()}.csv", arriving[day]
@@ -299,22 +299,22 @@ def _share_out(
 
 def _repeat_some(random_numbers: random.Random, rows: list[str]) -> None:
     """Put copies of some rows in the place of others: equal records are separate events."""
-    for _ in range(round(len(rows) * REPEATED_SHARE)):
+    if not rows:
+        return
+    for _ in range(int(len(rows) * REPEATED_SHARE + random_numbers.random())):
         rows[random_numbers.randrange(len(rows))] = random_numbers.choice(rows)
 
 
 def _hold_back_late_events(
-    random_numbers: random.Random, arriving: list[list[str]], day: int
+    random_numbers: random.Random, rows: list[str], later_days: list[list[str]]
 ) -> None:
-    """Move some rows of the day to the files of the one to three days after it."""
-    left = len(arriving) - 1 - day
-    rows = arriving[day]
-    if not left or not rows:
+    """Move some of a day's rows to what arrives on the days after it."""
+    if not rows or not later_days:
         return
-    for _ in range(int(len(rows) * LATE_SHARE)):
+    for _ in range(int(len(rows) * LATE_SHARE + random_numbers.random())):
         position = random_numbers.randrange(len(rows))
         rows[position], rows[-1] = rows[-1], rows[position]
-        arriving[day + min(random_numbers.randint(1, 3), left)].append(rows.pop())
+        random_numbers.choice(later_days).append(rows.pop())
 
 
 def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

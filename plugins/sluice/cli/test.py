@@ -26,7 +26,7 @@ def test(context: typer.Context) -> None:
         "ruff check": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
         "mypy": ["mypy"],
-        "sqlfluff": ["sqlfluff", "lint", "dbt/models", "dbt/tests"],
+        "sqlfluff": ["sqlfluff", "lint", "dbt"],
         "registry": ["python", "-m", "sluice.cli.main", "check"],
         "pytest": ["pytest", *context.args],
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sluice.settings import PROJECT, Settings
-from tests.systems.engagement.platform import Engagement
+from tests.systems.engagement.engagement_instance import Engagement
 
 
 @pytest.fixture

@@ -88,10 +88,25 @@ def read_events(connection: duckdb.DuckDBPyConnection, name: str, path: Path) ->
             UUID(f"{file_part}{number:012x}"),
             user_id,
             event_time.replace(tzinfo=UTC),
-            *rest,
-            file_name=name,
+            event_type,
+            category,
+            miles,
+            platform,
+            utm_source,
+            country,
+            name,
         )
-        for number, user_id, event_time, *rest in records
+        for (
+            number,
+            user_id,
+            event_time,
+            event_type,
+            category,
+            miles,
+            platform,
+            utm_source,
+            country,
+        ) in records
     ]
 
 

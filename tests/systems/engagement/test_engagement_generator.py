@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter, defaultdict
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_events_have_the_habits_that_the_marts_are_about() -> None:
     returned = [
         user
         for user, days in days_of.items()
-        if any((later - day).days > 14 for day, later in zip(sorted(days), sorted(days)[1:]))
+        if any((later - day).days > 14 for day, later in pairwise(sorted(days)))
     ]
     for group in (joined_late, left, returned):
         assert len(group) > 25

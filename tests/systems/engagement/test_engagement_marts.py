@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from data.samples.engagement import generate
-from tests.systems.engagement.platform import (
+from tests.systems.engagement.engagement_instance import (
     Engagement,
     assert_marts_equal_oracle,
     contents,

@@ -12,11 +12,12 @@ events as (
     where {{ in_changed_files() }}
 ),
 
-files as (
+-- Materialized, or the hash is calculated for each row instead of each file.
+files as materialized (
     select
-        load_id,
+        current_load_id as load_id,
         left(md5(concat_ws('/', source, file_name)), 20) as file_hash
-    from {{ source('ops', 'loads') }}
+    from {{ source('ops', 'files') }}
     where source = 'event_stream'
 ),
 

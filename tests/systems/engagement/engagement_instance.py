@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier
 from data.samples.engagement import SOURCE, write_delivery
 from sluice.pipeline import RunReport, run_pipeline
 from sluice.registry import load_registry
-from sluice.settings import PROJECT, Settings
+from sluice.settings import Settings
 from sluice.transforming.dbt import dbt_environment
 from tests.systems.engagement.oracle import Rows, expected_marts
 
@@ -51,10 +51,13 @@ class Engagement:
 
     def drop(self, name: str, rows: Iterable[str]) -> None:
         """Deliver rows under a name: for the first time, or as a correction."""
-        kept = self._kept / name
-        write_delivery(kept, list(rows))
-        self.files[name] = kept
-        self._land(name, kept)
+        self.keep(name, rows)
+        self._land(name, self.files[name])
+
+    def keep(self, name: str, rows: Iterable[str]) -> None:
+        """Note rows that come into bronze another way."""
+        self.files[name] = self._kept / name
+        write_delivery(self.files[name], rows)
 
     def deliver_again(self, name: str, new_name: str) -> None:
         """Deliver a file's bytes once more, under its own name or another one."""
