@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -25,14 +26,15 @@ from pydantic import SecretStr
 
 from sluice.local.postgres import administrator_uri, start_postgres, stop_postgres
 from sluice.local.postgres_place import existing_data
-from sluice.local.processes import exclusive
+from sluice.local.processes import exclusive, is_alive
 from sluice.settings import Settings
 from sluice.warehouse.bootstrap import prepare_warehouse
 from sluice.warehouse.connections import ROLES, Role, connect
 from sluice.warehouse.rights import database_rights
 
-# Where the session's server is, for the workers among which pytest-xdist deals the tests.
-SERVER_FOLDER = "TESTS_POSTGRES_FOLDER"
+# Where the session's servers are, for the workers among which pytest-xdist deals the tests.
+SESSION_FOLDER = "TESTS_SESSION_FOLDER"
+FOLDER_PREFIX = "sluice-tests-"
 TEMPLATE = "template_sluice"
 
 
@@ -41,15 +43,37 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("SLUICE_")]:
         del os.environ[name]
     if not hasattr(config, "workerinput"):
-        os.environ[SERVER_FOLDER] = str(make_open_folder())
+        remove_leftovers()
+        folder = make_open_folder()
+        (folder / "session").write_text(str(os.getpid()))
+        os.environ[SESSION_FOLDER] = str(folder)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        folder = Path(os.environ.pop(SERVER_FOLDER))
-        if (folder / "port").exists():
-            remove_instance(server_settings(folder))
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_session(Path(os.environ.pop(SESSION_FOLDER)))
+
+
+def remove_session(folder: Path) -> None:
+    """Remove a session's folder and the servers of all instances in it."""
+    for pattern in ("home", "*/home", "*/*/home"):
+        for home in folder.glob(pattern):
+            remove_instance(Settings(home=home))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers() -> None:
+    """Remove the servers of sessions that were killed before they could do so themselves."""
+    for session in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*/session"):
+        if session.stat().st_uid == os.geteuid() and not runs(int(session.read_text())):
+            remove_session(session.parent)
+
+
+def runs(process_id: int) -> bool:
+    try:
+        return is_alive(psutil.Process(process_id))
+    except psutil.NoSuchProcess:
+        return False
 
 
 @dataclass(frozen=True)
@@ -93,8 +117,8 @@ class Server:
 
 
 def make_open_folder() -> Path:
-    """A folder below the system's one for temporary files that every user may pass through."""
-    folder = Path(tempfile.mkdtemp(prefix="sluice-tests-"))
+    """A folder of this session that every user may pass through, in a folder of that kind."""
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=os.environ.get(SESSION_FOLDER)))
     folder.chmod(0o711)
     return folder
 
@@ -124,7 +148,7 @@ def server_settings(folder: Path) -> Settings:
 @pytest.fixture(scope="session")
 def server() -> Server:
     """The session's server: started by the first test that needs it, shared by all workers."""
-    folder = Path(os.environ[SERVER_FOLDER])
+    folder = Path(os.environ[SESSION_FOLDER])
     with exclusive(folder / "lock"):
         settings = server_settings(folder)
         start_postgres(settings)

@@ -30,12 +30,12 @@ from sluice.local.postgres import (
     stop_postgres,
 )
 from sluice.local.postgres_place import ELSEWHERE, existing_data, packaged_programs
-from sluice.local.processes import is_alive, wait_for_end
+from sluice.local.processes import wait_for_end
 from sluice.settings import Settings
 from sluice.warehouse.bootstrap import airflow_database_uri, prepare_airflow_database
 from sluice.warehouse.connections import ROLES, connect, role_uri
 from sluice.warehouse.passwords import password
-from tests.conftest import free_port, make_open_folder, remove_instance
+from tests.conftest import free_port, make_open_folder, remove_instance, runs
 
 AS_ROOT = os.geteuid() == 0
 ordinary_only = pytest.mark.skipif(not AS_ROOT, reason="root alone can become another user")
@@ -77,13 +77,6 @@ def remembered(settings: Settings) -> list[int]:
     with connect(settings, "loader", application_name="test") as connection:
         rows = connection.execute("select amount from bronze.orders order by 1").fetchall()
         return [amount for (amount,) in rows]
-
-
-def runs(pid: int) -> bool:
-    try:
-        return is_alive(psutil.Process(pid))
-    except psutil.NoSuchProcess:
-        return False
 
 
 def in_processes(work: Callable[[], object], count: int = 1, user: str = "") -> None:
@@ -219,6 +212,13 @@ def test_another_port_while_it_runs_is_refused(ready: Settings) -> None:
     with pytest.raises(ConfigError, match=f"runs on port {ready.postgres_port}") as refusal:
         start_postgres(moved)
     assert f"SLUICE_POSTGRES_PORT={ready.postgres_port}" in refusal.value.remedy
+
+
+def test_it_is_the_same_by_a_link(ready: Settings, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(ready.home.parent)
+    by_link = ready.model_copy(update={"home": tmp_path / "link" / "home"})
+    assert postgres_status(by_link) == postgres_status(ready)
+    ensure_warehouse(by_link)
 
 
 def test_psql_works(ready: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def running() -> Iterator[BareServer]:
             yield BareServer(settings, administrator)
     finally:
         remove_instance(settings)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture

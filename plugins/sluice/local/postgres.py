@@ -115,6 +115,7 @@ def stop_postgres(settings: Settings) -> bool:
     data = existing_data(settings)
     if data is None:
         return False
+    prepare_home(settings)
     with exclusive(settings.home / "postgres.lock"):
         postmaster = _postmaster(data)
         if postmaster is None:
@@ -185,10 +186,10 @@ def psql_path() -> Path:
 def _start(settings: Settings) -> _Postmaster:
     """Start the server, or wait for one that is starting; the caller holds the lock."""
     data = existing_data(settings)
-    postmaster = _postmaster(data) if data else None
-    if postmaster is not None:
-        return _wait_until_ready(settings, data or Path(), postmaster.pid)
     if data is not None:
+        postmaster = _postmaster(data)
+        if postmaster is not None:
+            return _wait_until_ready(settings, data, postmaster.pid)
         check_data(settings, data, settings.secrets / _SECRET)
         clear_remains(data)
     check_port(EMBEDDED_HOST, settings.postgres_port, "SLUICE_POSTGRES_PORT")
@@ -219,7 +220,7 @@ def _postmaster(data: Path) -> _Postmaster | None:
             port=int(lines[3]),
             ready=len(lines) > 7 and lines[7].strip() == "ready",
         )
-    except PermissionError:
+    except (PermissionError, psutil.AccessDenied):
         raise ConfigError(
             f"PostgreSQL's data in {data} belongs to another user.",
             "Run Sluice as that user or as root, or set SLUICE_HOME to a folder of yours.",

@@ -64,8 +64,11 @@ def packaged_programs() -> Path:
 
 
 def existing_data(settings: Settings) -> Path | None:
-    """Return the data folder of this instance where it has one: it appears complete or not."""
-    for folder in (settings.home / "postgres", _elsewhere(settings) / "postgres"):
+    """Return the data folder of this instance where it has one; it is there complete or not at all.
+
+    Without links in its path: a server is told by it, whichever way the instance was reached.
+    """
+    for folder in (settings.home.resolve() / "postgres", _elsewhere(settings) / "postgres"):
         if folder.is_dir():
             return folder
     return None
@@ -82,7 +85,7 @@ def prepare_place(settings: Settings) -> Place:
     programs = packaged_programs()
     data = existing_data(settings)
     if os.geteuid() != 0:
-        return Place(data or settings.home / "postgres", programs, None)
+        return Place(data or settings.home.resolve() / "postgres", programs, None)
     account = _account(settings)
     if data is None:
         data = _new_data(settings, account)
@@ -131,8 +134,9 @@ def _known_account(name: str) -> Account:
 
 
 def _new_data(settings: Settings, account: Account) -> Path:
-    if _succeeds(account, "test", "-x", str(settings.home)):
-        return settings.home / "postgres"
+    home = settings.home.resolve()
+    if _succeeds(account, "test", "-x", str(home)):
+        return home / "postgres"
     elsewhere = _elsewhere(settings)
     _make_elsewhere(elsewhere)
     return elsewhere / "postgres"

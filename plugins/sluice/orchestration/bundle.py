@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ logger = logging.getLogger(__name__)
 
 DAG_FILE = Path("sluice_pipelines.py")
 
+# When the file is parsed, in seconds after the registry has changed. Again soon, since a request
+# that comes while the file is being parsed is lost; and once more later, since Airflow takes a DAG
+# for gone only when a parse this long after its last one did not bring it (stale_dag_threshold).
+ASK_AFTER_SECONDS = (0.0, 2.0, 15.0)
+
 
 class RegistryBundle(LocalDagBundle):
     """Local DAG files, parsed again as soon as a file of the registry has changed.
@@ -32,18 +38,19 @@ class RegistryBundle(LocalDagBundle):
         super().__init__(**kwargs)
         self._project = load_settings().project
         self._seen: Any = None
-        self._asks_left = 0
+        self._ask_at: list[float] = []
 
     def refresh(self) -> None:
-        """Ask for the DAG file to be parsed, if the registry has changed since the last call."""
+        """Ask for the DAG file to be parsed, if the registry has changed a moment ago."""
+        now = time.monotonic()
         state = registry_state(self._project)
         if self._seen not in (None, state):
-            # Twice: a request that comes while the file is being parsed is lost.
-            self._asks_left = 2
+            self._ask_at = [now + seconds for seconds in ASK_AFTER_SECONDS]
         self._seen = state
-        if self._asks_left == 0:
+        due = [moment for moment in self._ask_at if moment <= now]
+        if not due:
             return
-        self._asks_left -= 1
+        self._ask_at = [moment for moment in self._ask_at if moment > now]
         logger.info("the registry has changed: %s is parsed again", DAG_FILE)
         with create_session() as session:
             session.add(

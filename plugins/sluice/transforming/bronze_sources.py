@@ -22,6 +22,7 @@ LOAD_COLUMNS = (
     },
 )
 
+
 def bronze_sources_yaml(registry: Registry) -> str:
     """The text of ``models/bronze/_sources.yml``: the same for the same registry."""
     tables = [
