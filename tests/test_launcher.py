@@ -8,7 +8,6 @@ import os
 import pwd
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -384,7 +383,7 @@ def test_it_is_out_of_the_way_at_once(quick: Checkout) -> None:
             start = time.perf_counter()
             assert quick.run(command=command).code == 0
             taken.append(time.perf_counter() - start)
-        return statistics.median(taken)
+        return min(taken)  # what else the machine does is not the launcher's time
 
     bare = seconds(str(quick.environment / "bin" / "python"))
     assert seconds(str(quick.folder / "sluice")) - bare < 0.02
