@@ -14,6 +14,7 @@ import os
 import random
 import struct
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -129,7 +130,7 @@ def generate(
         ends; no field needs quotes. A day without a row has no file.
     """
     random_numbers = random.Random(seed)
-    members = [_make_user(random_numbers, number, days) for number in range(1, users + 1)]
+    members = [_make_user(random_numbers, days) for _ in range(users)]
     tables = _make_tables(random_numbers)
     first_date = end_date - timedelta(days=days - 1)
     calendar = _make_calendar(random_numbers, members, days, first_date)
@@ -160,7 +161,7 @@ def write_delivery(path: Path, rows: Iterable[str]) -> None:
     hidden.replace(path)
 
 
-def _make_user(random_numbers: random.Random, number: int, days: int) -> User:
+def _make_user(random_numbers: random.Random, days: int) -> User:
     country = _draw(random_numbers, COUNTRIES)
     moves = random_numbers.random() < MOVING_SHARE
     elsewhere = _draw(random_numbers, COUNTRIES) if moves else country
@@ -168,7 +169,7 @@ def _make_user(random_numbers: random.Random, number: int, days: int) -> User:
     platform = _draw(random_numbers, PLATFORMS)
     visits = [f"{platform},{campaign}"] * (PROFILES - 3) + [f"{platform},"] * 2 + ["web,newsletter"]
     return User(
-        user_id=f"u{number:07d}",
+        user_id=str(uuid.UUID(int=random_numbers.getrandbits(128), version=4)),
         weight=random_numbers.lognormvariate(0.0, 0.6),
         peak_second=int(random_numbers.gauss(17.5, 3.5) % 24 * 3600),
         spells=tuple(_make_spells(random_numbers, days)),
