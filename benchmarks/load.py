@@ -4,8 +4,8 @@ Loads a generated delivery of the source ``event_stream`` the way ``sluice run``
 ledger, row numbers, checks, archive), in turn with ``psql \copy`` into a table of the same
 columns, and prints the medians, their ratio and the loader's peak memory.
 
-    python benchmarks/load.py                  # 3,000,000 rows, 5 turns: about two minutes
-    python benchmarks/load.py --rows 300000 --turns 3
+    .venv/bin/python benchmarks/load.py     # 3,000,000 rows, 5 turns: about two minutes
+    .venv/bin/python benchmarks/load.py --rows 300000 --turns 3
 
 The ratio is what counts: machines are shared, so a yardstick runs beside each measurement. Exits
 with 1 below the ratio or above the memory that the project promises.

@@ -65,3 +65,13 @@ class RetriableError(SluiceError):
 
 class InternalError(SluiceError):
     """Sluice broke a promise of its own; the reader can only report it."""
+
+
+def printable(text: str) -> str:
+    r"""Text from a file or its name, fit for a terminal and a line of a log.
+
+    Control characters, which could forge lines or move the cursor, become escapes such as ``\n``.
+    """
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in text
+    )

@@ -97,6 +97,32 @@ def test_a_file_that_is_still_written_is_not_listed(zone: Settings) -> None:
     assert names(zone) == ["a.csv"]
 
 
+def test_a_time_in_the_future_keeps_no_file_back(zone: Settings) -> None:
+    os.utime(drop(zone, "a.csv"), (4_000_000_000, 4_000_000_000))
+    time.sleep(0.05)
+    assert names(zone.model_copy(update={"settle_seconds": 0.01})) == ["a.csv"]
+
+
+def test_a_folder_that_cannot_be_read_is_reported_and_stops_no_other(
+    zone: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(zone, "a.csv")
+    drop(zone, "b.csv", folder="broken")
+    scandir = os.scandir
+
+    def failing(path: Path) -> object:
+        if path.name == "broken":
+            raise OSError(5, "Input/output error")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    listing = list_deliveries(zone, [source("broken"), source()])
+    assert [found.file_name for found in listing.deliveries] == ["a.csv"]
+    assert [refusal.reason for refusal in listing.refusals] == [
+        "cannot be read: Input/output error"
+    ]
+
+
 def test_a_file_settles_by_itself(zone: Settings) -> None:
     quick = zone.model_copy(update={"settle_seconds": 0.2})
     drop(zone, "a.csv")

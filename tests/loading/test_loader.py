@@ -140,6 +140,57 @@ def test_a_bad_delivery_is_rejected_whole_with_its_reason(
     assert shop.stored()["landing"] == []
 
 
+@pytest.mark.parametrize(
+    ("data_type", "value"),
+    [
+        ("decimal", "NaN"),
+        ("decimal", "-Infinity"),
+        ("double", "nan"),
+        ("double", "inf"),
+        ("date", "infinity"),
+        ("timestamp", "-infinity"),
+    ],
+)
+def test_what_is_not_finite_is_rejected(shop: Shop, data_type: str, value: str) -> None:
+    columns = {**ORDERS.model_dump()["columns"], "amount": {"data_type": data_type}}
+    shop.source = Source.model_validate({**ORDERS.model_dump(), "columns": columns})
+    shop.drop("bad.csv", f"1,ink,{value}\n")
+    assert shop.load().rejected[0].reject_code == "not_finite"
+
+
+def test_a_file_that_two_sources_take_is_refused_by_both(shop: Shop) -> None:
+    other = Source.model_validate(
+        {**ORDERS.model_dump(), "name": "others", "path": "orders", "file_glob": "a*"}
+    )
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.drop("b.csv", "2,pen,2\n")
+    report = loader_module.load_source(shop.settings, shop.source, [shop.source, other])
+    assert [entry.file_name for entry in report.entries] == ["b.csv"]
+
+
+def test_what_a_file_says_cannot_forge_lines_of_a_log(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.drop("a\n\x1b[31mFORGED.csv", '"x\n\x1b[2Jy",ink,2\n')
+    shop.load()
+    assert "FORGED" in caplog.text
+    assert "\x1b" not in caplog.text
+    assert not any(line.startswith("FORGED") for line in caplog.text.splitlines())
+    assert "\x1b" not in str(shop.query("select reject_reason from ops.loads")[0][0])
+
+
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(shop: Shop) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.load()
+    ((load_id,),) = shop.query("select load_id from ops.loads")
+    shop.connection.execute("update ops.loads set stored_at = null")
+    for path in shop.settings.archive.rglob("a.csv"):
+        path.unlink()
+    os.mkfifo(shop.folder / f".sluice-{load_id}")
+    shop.drop("b.csv", "2,pen,2\n")
+    assert shop.outcomes() == [("loaded", "new")]
+
+
 def test_bad_utf8_is_rejected(shop: Shop) -> None:
     path = shop.drop("bad.csv", "")
     path.write_bytes(HEADER.encode() + b"1,\xff\xfe,2\n")

@@ -124,6 +124,41 @@ def test_a_mart_without_a_key_is_an_error_that_names_it(shop: ShopProject) -> No
     assert "declares no key" in error.message or "cannot be parsed" in error.message
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("materialized='view'", "is not built as a table"),
+        ("schema='gold'", "is not built as a table"),
+        ("alias='elsewhere'", "is not built as a table"),
+    ],
+)
+def test_a_mart_that_could_be_published_untested_is_refused(
+    shop: ShopProject, config: str, words: str
+) -> None:
+    model = shop.model("total_sales.sql")
+    model.write_text("{{ config(" + config + ") }}\n" + model.read_text())
+    (error,) = shop.run().errors
+    assert isinstance(error, ConfigError)
+    assert words in error.message
+
+
+def test_a_pipeline_may_not_build_the_marts_of_another(shop: ShopProject) -> None:
+    """It would write over a candidate that the other has tested and is about to publish."""
+    folder = shop.settings.dbt / "models" / "gold" / "reports"
+    folder.mkdir()
+    (folder / "report.sql").write_text("select scope from {{ ref('total_sales') }}")
+    (folder / "report.yml").write_text(
+        "version: 2\nmodels:\n- name: report\n"
+        "  constraints: [{type: primary_key, columns: [scope]}]\n"
+        "  columns: [{name: scope, data_type: text}]\n"
+    )
+    pipeline = shop.settings.registry / "pipelines" / "reports.yml"
+    pipeline.write_text("description: x\nowner: y\nsources: [orders]\n")
+    registry = load_registry(shop.settings.project)
+    with pytest.raises(ConfigError, match="refers to total_sales, a mart of shop"):
+        transform(shop.settings, registry, "reports", "test")
+
+
 def test_a_broken_model_is_an_error_and_gold_stays(shop: ShopProject, gold: Connection) -> None:
     shop.drop("a.csv", "1,ink,2\n")
     shop.run()

@@ -159,6 +159,20 @@ def test_a_new_key_takes_the_place_of_the_old(gold: Gold) -> None:
     assert gold.rows() == [(1, "ink"), (1, "pen")]
 
 
+def test_a_value_may_be_missing_once_the_contract_allows_it(gold: Gold) -> None:
+    transformation = gold.candidate(values("(1, 'ink')"))
+    gold.connection.execute("alter table gold_audit.sales alter product set not null")
+    publish(gold.settings, "shop", transformation)
+    gold.publish(values("(1, null::text)"))
+    assert gold.rows() == [(1, None)]
+
+
+def test_a_column_that_leaves_the_key_may_be_missing(gold: Gold) -> None:
+    gold.publish(values("(1, 'ink')"), key=("id", "product"))
+    gold.publish(values("(1, null::text)"), key=("id",))
+    assert gold.rows() == [(1, None)]
+
+
 def test_views_survive_what_does_not_concern_them(gold: Gold, administrator: Connection) -> None:
     gold.publish(values("(1, 'ink')"))
     administrator.execute("create view public.ids as select id from gold.sales")

@@ -134,6 +134,24 @@ def test_two_sources_may_not_take_the_same_files(tmp_path: Path) -> None:
     assert "takes the same files as source orders" in problems[0].message
 
 
+@pytest.mark.parametrize(
+    "line", ["owner: {{ team }}", "path: 2026-02-30", "? [a, b]", "tags: &tags [*tags]", "a: b: c"]
+)
+def test_odd_yaml_is_a_problem_of_its_file_alone(tmp_path: Path, line: str) -> None:
+    project = write(
+        tmp_path,
+        sources__orders=SOURCE,
+        sources__visits=SOURCE + line + "\n",
+        pipelines__sales=PIPELINE,
+        pipelines__web=PIPELINE.replace("orders", "visits"),
+    )
+    registry = read_registry(project)
+
+    assert set(registry.pipelines) == {"sales"}
+    assert set(registry.broken_pipelines) == {"web"}
+    assert {str(problem.file) for problem in registry.problems} == {"registry/sources/visits.yml"}
+
+
 def test_hostile_yaml_is_read_as_data(tmp_path: Path) -> None:
     text = "description: !!python/object/apply:os.system [exit 3]\n"
     registry = read_registry(write(tmp_path, sources__orders=text))

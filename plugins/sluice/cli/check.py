@@ -52,7 +52,8 @@ def generated_files(settings: Settings, registry: Registry) -> dict[Path, str]:
         settings.project / "docs" / "schemas" / f"{name}.json": _document(json_schema(model))
         for name, model in schemas.items()
     }
-    files[settings.dbt / SOURCES_FILE] = bronze_sources_yaml(registry)
+    if not registry.problems:  # a broken source must not vanish from what dbt knows
+        files[settings.dbt / SOURCES_FILE] = bronze_sources_yaml(registry)
     return files
 
 

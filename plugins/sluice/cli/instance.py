@@ -60,6 +60,6 @@ def show_addresses(settings: Settings) -> None:
     console.print(f"  password    {escape(address.password)}")
     console.print(f"Landing zone  {settings.landing}/SOURCE/")
     console.print("Gold          ./sluice psql   (psql as the reader; \\dt lists the marts)")
-    console.print('              psql "$(./sluice dsn reader)"')
+    console.print("              ./sluice dsn reader   (a URI for another SQL client)")
     console.print("What runs     ./sluice status")
     console.print("Stop          ./sluice down")

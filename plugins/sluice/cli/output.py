@@ -66,13 +66,13 @@ def log_to_console(*, verbose: bool) -> None:
 
 @contextmanager
 def progress(words: str) -> Iterator[Callable[[str], None]]:
-    """Show what is going on: in place on a terminal, elsewhere a line every few seconds.
+    """Show on standard error what is going on: in place, or a line every few seconds.
 
     Yields:
         What to call with other words when something else is going on.
     """
-    if console.is_terminal:
-        with console.status(escape(words)) as status:
+    if errors_console.is_terminal:
+        with errors_console.status(escape(words)) as status:
             yield lambda new: status.update(escape(new))
         return
     told: list[Any] = ["", float("-inf")]
@@ -80,7 +80,7 @@ def progress(words: str) -> Iterator[Callable[[str], None]]:
     def tell(new: str) -> None:
         if new != told[0] and time.monotonic() - told[1] >= PROGRESS_SECONDS:
             told[:] = new, time.monotonic()
-            console.print(f"... {escape(new)}")
+            errors_console.print(f"... {escape(new)}")
 
     tell(words)
     yield tell

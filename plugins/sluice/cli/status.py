@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sluice.cli.output import ago, console, failures_explained, print_json
+from sluice.errors import printable
 from sluice.local.airflow import airflow_address, airflow_status
 from sluice.local.postgres import postgres_status
 from sluice.pipeline.overview import (
@@ -82,7 +83,7 @@ def _print_sources(sources: list[SourceState]) -> None:
         table.add_row(
             state.source,
             ago(last.get("loaded_at")),
-            escape(str(last.get("file_name", ""))),
+            escape(printable(str(last.get("file_name", "")))),
             str(last.get("outcome", "")),
             str(last.get("rows_loaded", "")),
             waiting,
@@ -92,11 +93,13 @@ def _print_sources(sources: list[SourceState]) -> None:
         if state.last_rejected:
             console.print(
                 f"[red]rejected:[/] {state.source}/"
-                f"{escape(str(state.last_rejected['file_name']))}:"
+                f"{escape(printable(str(state.last_rejected['file_name'])))}:"
                 f" {escape(str(state.last_rejected['reject_reason']))}"
             )
         for name, reason in state.refused:
-            console.print(f"[yellow]refused:[/] {state.source}/{escape(name)} {escape(reason)}")
+            console.print(
+                f"[yellow]refused:[/] {state.source}/{escape(printable(name))} {escape(reason)}"
+            )
 
 
 def _print_pipelines(pipelines: list[PipelineState]) -> None:

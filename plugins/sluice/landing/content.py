@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from types import TracebackType
 
-from sluice.errors import RetriableError
+from sluice.errors import RetriableError, printable
 from sluice.landing.zone import Delivery, FileState
 
 # Between 8 KiB and 1 MiB, COPY's speed did not differ by more than noise; this bounds memory.
@@ -39,7 +39,7 @@ class DeliveryContent:
             self._descriptor = os.open(self._delivery.path, flags)
         except OSError as error:
             raise StillChangingError(
-                f"{self._delivery.file_name} cannot be opened: {error.strerror}.",
+                f"{printable(self._delivery.file_name)} cannot be opened: {error.strerror}.",
                 "It is looked at again in the next run; check that Sluice may read it.",
             ) from error
         status = os.fstat(self._descriptor)
@@ -92,7 +92,8 @@ class DeliveryContent:
         return self.verify()
 
     def _changed(self) -> StillChangingError:
+        name = printable(self._delivery.file_name)
         return StillChangingError(
-            f"{self._delivery.file_name} changed while it was read; nothing of it was loaded.",
+            f"{name} changed while it was read; nothing of it was loaded.",
             "It is loaded in the next run, once it has settled.",
         )

@@ -119,8 +119,12 @@ def list_deliveries(settings: Settings, sources: Iterable[Source]) -> Listing:
     listing = Listing()
     settled_before = time.time_ns() - int(settings.settle_seconds * 1e9)
     for folder, takers in sorted(by_folder.items()):
-        for entry in _entries(folder):
-            _sort_in(entry, takers, settled_before, listing)
+        try:
+            for entry in _entries(folder):
+                _sort_in(entry, takers, settled_before, listing)
+        except OSError as error:  # one bad folder is no reason not to look at the others
+            reason = f"cannot be read: {error.strerror or error}"
+            listing.refusals += [Refusal(taker.name, "", reason) for taker in takers]
     return listing
 
 
@@ -160,8 +164,10 @@ def _sort_in(
     elif len(matching) > 1:
         names = " and ".join(taker.name for taker in matching)
         listing.refusals.append(Refusal(source.name, name, f"matches the sources {names}"))
-    elif max(status.st_mtime_ns, status.st_ctime_ns) > settled_before:
+    elif status.st_ctime_ns > settled_before:  # each write sets it, and no sender can
         listing.unsettled[source.name] += 1
+    elif not os.access(entry.path, os.R_OK):
+        listing.refusals.append(Refusal(source.name, name, "may not be read by Sluice"))
     else:
         listing.deliveries.append(
             Delivery(source.name, Path(entry.path), name, FileState.of(status))

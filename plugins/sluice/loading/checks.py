@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import LiteralString
 
 import psycopg
 from psycopg import Connection
@@ -11,7 +12,15 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from sluice.errors import ConfigError, DeliveryError
 from sluice.loading.table import bronze_table
-from sluice.registry import Column, Source
+from sluice.registry import Column, DataType, Source
+
+# PostgreSQL reads the words NaN and infinity, and every sum with one of them is one of them.
+NOT_FINITE: dict[DataType, LiteralString] = {
+    "decimal": "{value} in ('NaN', 'Infinity', '-Infinity')",
+    "double": "{value} in ('NaN', 'Infinity', '-Infinity')",
+    "date": "not isfinite({value})",
+    "timestamp": "not isfinite({value})",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,9 @@ def _of(name: str, column: Column) -> Iterator[Check]:
     value = Identifier(name)
     if not column.nullable:
         yield Check("missing_value", name, SQL("{} is null").format(value), "must not be missing")
+    if column.data_type in NOT_FINITE:
+        failure = SQL(NOT_FINITE[column.data_type]).format(value=value)
+        yield Check("not_finite", name, failure, "must be a finite value")
     if column.accepted_values:
         words = ", ".join(column.accepted_values)
         failure = SQL("{} <> all ({})").format(value, Literal(list(column.accepted_values)))

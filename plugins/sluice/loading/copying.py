@@ -10,7 +10,7 @@ import psycopg
 from psycopg import Connection, errors
 from psycopg.sql import SQL, Identifier, Literal
 
-from sluice.errors import DeliveryError
+from sluice.errors import DeliveryError, printable
 from sluice.loading.table import bronze_table
 from sluice.registry import CsvDialect, Source
 
@@ -159,7 +159,7 @@ def _explain(error: psycopg.Error, lines_before: int) -> DeliveryError:
     context = error.diag.context or ""
     place = re.search(r"^COPY [^\n]*?, \w+ (\d+)(?:, \w+ ([a-z_0-9]+))?", context)
     line, column = (place[1], place[2]) if place else (None, None)
-    message = (error.diag.message_primary or str(error)).strip()
+    message = printable((error.diag.message_primary or str(error)).strip())
     where = f" at line {int(line) + lines_before}" if line else ""
     where += f", column {column}" if column else ""
     return DeliveryError(

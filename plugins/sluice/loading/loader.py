@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 
 from psycopg import Connection
 
-from sluice.errors import DeliveryError, RetriableError
+from sluice.errors import DeliveryError, RetriableError, printable
 from sluice.landing.content import DeliveryContent, StillChangingError
 from sluice.landing.zone import Delivery, list_deliveries
 from sluice.loading import storing
@@ -53,10 +53,17 @@ class SourceReport:
         return tuple(entry for entry in self.entries if entry.outcome == "rejected")
 
 
-def load_source(settings: Settings, source: Source) -> SourceReport:
+def load_source(
+    settings: Settings, source: Source, all_sources: Iterable[Source] = ()
+) -> SourceReport:
     """Load every settled delivery of a source, one after the other.
 
     A bad delivery is rejected and does not keep the others from being loaded.
+
+    Args:
+        settings: the instance.
+        source: whose deliveries.
+        all_sources: the registry's sources; a file that another one takes as well is refused.
 
     Raises:
         RetriableError: the warehouse went away, or another load of the source holds its lock.
@@ -70,10 +77,12 @@ def load_source(settings: Settings, source: Source) -> SourceReport:
         with session.transaction():
             for column in ensure_table(session, source):
                 logger.info("bronze.%s has gained the column %s", source.name, column)
+        ledger.keep_load_ids_ascending(session)
         storing.finish_moves(session, settings, source)
         entries: list[ledger.Entry] = []
         left: list[str] = []
-        for delivery in list_deliveries(settings, [source]).deliveries:
+        listing = list_deliveries(settings, list(all_sources) or [source])
+        for delivery in listing.of_source(source.name):
             try:
                 entry = load_delivery(session, settings, source, delivery)
             except StillChangingError as error:
@@ -196,7 +205,7 @@ class _Attempt:
 
 
 def _log(entry: ledger.Entry) -> None:
-    name = f"{entry.source}/{entry.file_name}"
+    name = f"{entry.source}/{printable(entry.file_name)}"
     if entry.outcome == "rejected":
         logger.error("%s: rejected (%s): %s", name, entry.reject_code, entry.reject_reason)
     elif entry.outcome == "skipped":
@@ -231,7 +240,7 @@ def _explained(source: Source) -> Iterator[None]:
 
 def rejection_error(rejected: Sequence[ledger.Entry]) -> DeliveryError:
     """One error that names every rejected delivery and its reason."""
-    lines = [f"{entry.file_name}: {entry.reject_reason}" for entry in rejected]
+    lines = [f"{printable(entry.file_name)}: {entry.reject_reason}" for entry in rejected]
     source = rejected[0].source
     count = "1 file was" if len(lines) == 1 else f"{len(lines)} files were"
     return DeliveryError(

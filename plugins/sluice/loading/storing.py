@@ -8,6 +8,7 @@ from pathlib import Path
 
 from psycopg import Connection
 
+from sluice.errors import printable
 from sluice.landing.store import put, sha256_of, take, taken_before
 from sluice.landing.zone import Delivery, FileState, file_system_name, landing_folder
 from sluice.registry import Source
@@ -57,7 +58,7 @@ def finish_moves(connection: Connection, settings: Settings, source: Source) -> 
         if hidden is None and target is not None and target.exists():
             ledger.mark_stored(connection, entry.load_id)
             continue
-        logger.info("%s/%s: finishing its move", entry.source, entry.file_name)
+        logger.info("%s/%s: finishing its move", entry.source, printable(entry.file_name))
         _finish(connection, settings, entry, hidden or _take_again(path, entry))
 
 
@@ -83,7 +84,7 @@ def _finish(
         logger.warning(
             "%s/%s was changed or taken away after it was loaded, before it could be kept",
             entry.source,
-            entry.file_name,
+            printable(entry.file_name),
         )
         ledger.mark_stored(connection, entry.load_id, is_gone=True)
         return

@@ -49,7 +49,7 @@ def ensure_table(connection: Connection, source: Source) -> list[str]:
             raise ConfigError(
                 f"bronze.{source.name}.{name} is {existing[name]}; registry/sources/"
                 f"{source.name}.yml says {column.postgres_type}.",
-                f'Change one of them: psql "$(./sluice dsn loader)" -c "{change}"',
+                f'Change one of them: ./sluice psql --role loader -c "{change}"',
             )
     return added
 

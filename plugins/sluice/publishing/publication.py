@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier
 
 from sluice.errors import InternalError, TransformError
-from sluice.publishing.shape import Reshaping, Shape, create_like_candidate, reshape, shape_of
+from sluice.publishing.shape import Reshaping, Shape, create_table, reshape, shape_of
 from sluice.settings import Settings
 from sluice.warehouse.connections import advisory_key, connect
 from sluice.warehouse.failures import retriable_failures
@@ -66,7 +66,7 @@ def publish(settings: Settings, pipeline: str, transformation_id: int) -> Public
         marts, loads = _tested_candidate(connection, pipeline, transformation_id)
         published = _find(connection, pipeline, transformation_id)
         if published is None:
-            changes = [_publish_mart(connection, name, key) for name, key in marts]
+            changes = _publish_marts(connection, marts)
             published = _record(connection, pipeline, transformation_id, changes, loads)
     for change in published.marts:
         logger.info(
@@ -116,23 +116,39 @@ def _tested_candidate(
     return keys, list(loads)
 
 
-def _publish_mart(connection: Connection, mart: str, key: tuple[str, ...]) -> MartChange:
-    candidate = shape_of(connection, "gold_audit", mart)
-    if candidate is None:
-        raise InternalError(f"gold_audit.{mart} is missing, though its build passed.")
-    candidate = Shape(candidate.columns, key)
-    published = shape_of(connection, "gold", mart)
-    if published is None:
-        create_like_candidate(connection, mart, key)
+def _publish_marts(
+    connection: Connection, marts: Sequence[tuple[str, tuple[str, ...]]]
+) -> list[MartChange]:
+    """Publish each mart, those that are altered last: from there on their readers wait."""
+    plans: list[tuple[str, Shape, Reshaping | None]] = []
+    for mart, key in marts:
+        built = shape_of(connection, "gold_audit", mart)
+        if built is None:
+            raise InternalError(f"gold_audit.{mart} is missing, though its build passed.")
+        candidate = Shape(built.columns, key)
+        published = shape_of(connection, "gold", mart)
+        reshaping = Reshaping.between(published, candidate) if published else None
+        plans.append((mart, candidate, reshaping))
+    plans.sort(key=lambda plan: bool(plan[2] and plan[2].changes))
+    changes = [_publish_mart(connection, *plan) for plan in plans]
+    return sorted(changes, key=lambda change: change.mart)
+
+
+def _publish_mart(
+    connection: Connection, mart: str, candidate: Shape, reshaping: Reshaping | None
+) -> MartChange:
+    if reshaping is None:
+        create_table(connection, mart, candidate)
         return MartChange(mart, _insert_all(connection, mart, candidate), 0, 0, ("table created",))
-    reshaping = Reshaping.between(published, candidate)
     if reshaping.changes:
         reshape(connection, mart, reshaping)
     if reshaping.key_changes:
         table = Identifier("gold", mart)
         deleted = connection.execute(SQL("delete from {}").format(table)).rowcount
         inserted = _insert_all(connection, mart, candidate)
-        connection.execute(SQL("alter table {} add primary key ({})").format(table, _columns(key)))
+        connection.execute(
+            SQL("alter table {} add primary key ({})").format(table, _columns(candidate.key))
+        )
         return MartChange(mart, inserted, 0, deleted, reshaping.changes)
     counts = _merge(connection, mart, candidate)
     return MartChange(

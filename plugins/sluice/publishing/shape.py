@@ -7,11 +7,11 @@ looks empty to a reader whose snapshot is older than the change; one that is alt
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg import Connection, errors
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from sluice.errors import ConfigError, InternalError, RetriableError
 
@@ -55,14 +55,25 @@ def shape_of(connection: Connection, schema: str, table: str) -> Shape | None:
     return Shape(dict(columns), tuple(name for (name,) in key))
 
 
-def create_like_candidate(connection: Connection, mart: str, key: Sequence[str]) -> None:
-    """Make the published table of a mart that has none, empty, with its key and comments."""
-    table, candidate = Identifier("gold", mart), Identifier("gold_audit", mart)
+def create_table(connection: Connection, mart: str, shape: Shape) -> None:
+    """Make the published table of a mart that has none, empty, with its key.
+
+    The candidate's NOT NULL is not taken over: it was tested there, and would stand in the way
+    once the contract is relaxed.
+    """
+    columns = [_definition(name, data_type) for name, data_type in shape.columns.items()]
     connection.execute(
-        SQL("create table {} (like {} including comments, primary key ({}))").format(
-            table, candidate, SQL(", ").join(map(Identifier, key))
+        SQL("create table {} ({}, primary key ({}))").format(
+            Identifier("gold", mart),
+            SQL(", ").join(columns),
+            SQL(", ").join(map(Identifier, shape.key)),
         )
     )
+
+
+def _definition(name: str, data_type: str) -> Composed:
+    # The type is PostgreSQL's own spelling of the candidate's.
+    return SQL("{} {}").format(Identifier(name), SQL(data_type))
 
 
 @dataclass(frozen=True)
@@ -73,12 +84,14 @@ class Reshaping:
         dropped: columns to drop, those of a changed type among them.
         added: columns to add, with their types, those of a changed type among them.
         key_changes: whether rows can no longer be matched by the key that is there.
+        old_key: the columns of the key that is there.
         changes: the changes in words, for the ledger.
     """
 
     dropped: tuple[str, ...]
     added: Mapping[str, str]
     key_changes: bool
+    old_key: tuple[str, ...]
     changes: tuple[str, ...]
 
     @classmethod
@@ -104,6 +117,7 @@ class Reshaping:
             dropped=(*gone, *retyped),
             added={name: candidate.columns[name] for name in (*new, *retyped)},
             key_changes=key_changes,
+            old_key=published.key,
             changes=tuple(changes),
         )
 
@@ -118,15 +132,21 @@ def reshape(connection: Connection, mart: str, reshaping: Reshaping) -> None:
     table = Identifier("gold", mart)
     actions = [SQL("drop column {}").format(Identifier(name)) for name in reshaping.dropped]
     actions += [
-        # The type is PostgreSQL's own spelling of the candidate's.
-        SQL("add column {} {}").format(Identifier(name), SQL(data_type))
+        SQL("add column {}").format(_definition(name, data_type))
         for name, data_type in reshaping.added.items()
     ]
     if reshaping.key_changes:
         actions.insert(0, SQL("drop constraint {}").format(_key_constraint(connection, mart)))
-    connection.execute(SQL("set local lock_timeout = {}").format(Literal(ALTER_LOCK_TIMEOUT)))
+        actions += [
+            SQL("alter column {} drop not null").format(Identifier(name))
+            for name in reshaping.old_key
+            if name not in reshaping.dropped
+        ]
     try:
         with connection.transaction():
+            connection.execute(
+                SQL("set local lock_timeout = {}").format(Literal(ALTER_LOCK_TIMEOUT))
+            )
             connection.execute(SQL("alter table {} {}").format(table, SQL(", ").join(actions)))
     except errors.DependentObjectsStillExist:
         raise _view_in_the_way(connection, mart, reshaping) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice.registry.models import Column, CsvDialect, Pipeline, Source
+from sluice.registry.models import Column, CsvDialect, DataType, Pipeline, Source
 from sluice.registry.problems import Problem
 from sluice.registry.reading import (
     Registry,
@@ -15,6 +15,7 @@ from sluice.registry.reading import (
 __all__ = [
     "Column",
     "CsvDialect",
+    "DataType",
     "Pipeline",
     "Problem",
     "Registry",

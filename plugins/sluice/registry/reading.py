@@ -147,7 +147,9 @@ def _read_file(path: Path, file: Path, model: type[Entry]) -> _ReadFile:
                 )
             lines[place] = line
         data = loader.construct_document(node) if node else None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    # What PyYAML makes of dates that do not exist, keys that are mappings and aliases of themselves
+    # are errors of several kinds; each is this file's problem and no other's.
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError, OSError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         reason = getattr(error, "problem", None) or str(error)
@@ -178,6 +180,11 @@ def _walk(node: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], 
     """Every (path, line, is a key) of a YAML node; aliases are visited where they stand."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    problem="a key is no plain word; put text with braces in quotes",
+                    problem_mark=key.start_mark,
+                )
             inner = (*place, key.value)
             yield inner, key.start_mark.line + 1, key.value != "<<"
             yield from _walk(value, inner)

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.errors import ConfigError, TransformError
 from sluice.settings import Settings
-from sluice.warehouse.connections import connection_parameters
+from sluice.warehouse.connections import connection_parameters, libpq_environment
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
 # Each model is one transaction with one snapshot, so that the ledger and bronze agree in it.
 SESSION_OPTIONS = r"-c default_transaction_isolation=repeatable\ read -c TimeZone=UTC"
+
+
+GOOD_STATUSES = frozenset({"success", "pass", "warn", "no-op"})
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class NodeResult:
     @property
     def is_failure(self) -> bool:
         """Whether it keeps gold from being published."""
-        return self.status in ("error", "fail", "runtime error")
+        return self.status not in GOOD_STATUSES
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,12 @@ class Project:
         return sorted((_mart(model) for model in models), key=lambda mart: mart.name)
 
     def models_built(self) -> list[str]:
-        """The names of all models that the pipeline's build writes: its own, and upstream."""
+        """The names of all models that the pipeline's build writes: its own, and upstream.
+
+        Raises:
+            ConfigError: a mart of another pipeline is among them; its candidate would be built
+                over while its own pipeline publishes it.
+        """
         by_id = {node.unique_id: node for node in self._models()}
         waiting = [
             node.unique_id
@@ -84,9 +92,18 @@ class Project:
         while waiting:
             unique_id = waiting.pop()
             if unique_id in by_id and unique_id not in found:
+                self._refuse_foreign_mart(by_id[unique_id])
                 found.add(unique_id)
                 waiting.extend(by_id[unique_id].depends_on.nodes)
         return sorted(by_id[unique_id].name for unique_id in found)
+
+    def _refuse_foreign_mart(self, model: Any) -> None:
+        if model.fqn[1] == "gold" and model.fqn[2] != self.pipeline:
+            raise ConfigError(
+                f"Pipeline {self.pipeline} refers to {model.name}, a mart of {model.fqn[2]}.",
+                f"Read it as published: declare gold.{model.name} as a dbt source and use"
+                f" source('gold', '{model.name}') instead of ref('{model.name}').",
+            )
 
     def _models(self) -> list[Any]:
         return [
@@ -97,13 +114,23 @@ class Project:
 
 
 def _mart(model: Any) -> Mart:
+    where = model.patch_path or model.original_file_path
+    if (
+        model.schema != "gold_audit"
+        or model.alias != model.name
+        or model.config.materialized not in ("table", "incremental")
+    ):
+        raise ConfigError(
+            f"Mart {model.name} is not built as a table gold_audit.{model.name}.",
+            f"In {where}: take out schema and alias, and materialize it as table or incremental.",
+        )
     keys = [tuple(constraint.columns) for constraint in model.constraints if _is_key(constraint)]
     for column in model.columns.values():
         keys += [(column.name,) for constraint in column.constraints if _is_key(constraint)]
     if len(keys) != 1 or not model.contract.enforced:
         raise ConfigError(
             f"Mart {model.name} declares no key that it is merged by.",
-            f"In {model.patch_path or model.original_file_path}: enforce its contract and add"
+            f"In {where}: enforce its contract and add"
             " `constraints: [{type: primary_key, columns: [...]}]`.",
         )
     return Mart(model.alias, keys[0])
@@ -116,22 +143,21 @@ def _is_key(constraint: Any) -> bool:
 def dbt_environment(settings: Settings) -> dict[str, str]:
     """The variables that ``dbt/profiles.yml`` and libpq read."""
     parameters = connection_parameters(settings, "transformer")
-    environment = {
+    # What else a connection URI may carry, such as certificates, libpq takes from its variables.
+    environment = libpq_environment(settings, "transformer")
+    options = f"{environment.get('PGOPTIONS', '')} {SESSION_OPTIONS}".strip()
+    environment |= {
         "SLUICE_DBT_HOST": str(parameters["host"]),
         "SLUICE_DBT_PORT": str(parameters["port"]),
         "SLUICE_DBT_USER": str(parameters["user"]),
         "SLUICE_DBT_PASSWORD": str(parameters["password"]),
         "SLUICE_DBT_DATABASE": str(parameters["dbname"]),
         "SLUICE_DBT_THREADS": str(settings.dbt_threads),
-        "PGOPTIONS": SESSION_OPTIONS,
+        "PGOPTIONS": options,
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
     if "sslmode" in parameters:
         environment["SLUICE_DBT_SSLMODE"] = str(parameters["sslmode"])
-    # What else a connection URI may carry, libpq takes from variables of its own.
-    for name in ("sslrootcert", "sslcert", "sslkey"):
-        if name in parameters:
-            environment[f"PG{name.upper()}"] = str(parameters[name])
     return environment
 
 
@@ -145,7 +171,8 @@ def parse(settings: Settings, pipeline: str) -> Project:
     if not outcome.success:
         raise ConfigError(
             f"The dbt project cannot be parsed: {outcome.exception}",
-            f"Mend it under {settings.dbt}; ./sluice check shows this too.",
+            f"Mend it under {settings.dbt}; a project is parsed as a whole, so this stops every"
+            " pipeline.",
         )
     return Project(pipeline, outcome.result)
 

@@ -10,7 +10,8 @@ from typing import Literal
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from sluice.errors import DeliveryError
+from sluice.errors import DeliveryError, InternalError
+from sluice.warehouse.connections import advisory_key
 
 DeliveryKind = Literal["new", "same_again", "correction", "redelivery"]
 Outcome = Literal["loaded", "skipped", "rejected"]
@@ -63,31 +64,48 @@ ENTRY_COLUMNS = ", ".join(Entry.__dataclass_fields__)
 
 
 def begin_load(connection: Connection) -> tuple[int, date]:
-    """The id of the load that the open transaction is, and its day in UTC.
+    """The id of the load that the open transaction is, and its day in UTC."""
+    row = connection.execute("select ops.current_load_id(), now()::date").fetchone()
+    if row is None:
+        raise InternalError("PostgreSQL gave no load id.")
+    return row[0], row[1]
 
-    After a restore on another server, transaction ids start low again; then the number that
-    makes load ids of them is raised, once, so that no load ever gets the id of another.
+
+def keep_load_ids_ascending(connection: Connection) -> None:
+    """Raise the number that makes load ids of transaction ids, where that is needed.
+
+    After a restore on another server, transaction ids start low again; no load may ever get the
+    id of another. The connection is in autocommit.
     """
-    query = """
-        select ops.current_load_id(), now()::date,
+    if _missing_offset(connection) is None:
+        return
+    with connection.transaction():
+        # One at a time: two that replace the function at once would fail.
+        key = advisory_key("ledger", "load_ids")
+        connection.execute("select pg_advisory_xact_lock(%s)", (key,))
+        offset = _missing_offset(connection)
+        if offset is not None:
+            connection.execute(
+                "create or replace function ops.current_load_id() returns bigint"
+                f" language sql stable parallel safe return txid_current() + {offset}"
+            )
+
+
+def _missing_offset(connection: Connection) -> int | None:
+    """None where the next load id is above all others, else the number to add for that.
+
+    The snapshot of the statement is older than the id that it assigns, so every load that it sees
+    has a lower one, unless the ids come from another server.
+    """
+    row = connection.execute(
+        """
+        select ops.current_load_id(), txid_current(),
             coalesce((select max(load_id) from ops.loads), 0)
-    """
-    # The snapshot of a statement is older than the id that it assigns, so every load that it
-    # sees has a lower one, unless the ids come from another server.
-    load_id, day, highest = connection.execute(query).fetchone() or (0, None, 0)
-    if load_id <= highest:
-        _raise_load_ids(connection, highest)
-        load_id = connection.execute("select ops.current_load_id()").fetchone()[0]  # type: ignore[index]
-    return load_id, day
-
-
-def _raise_load_ids(connection: Connection, highest: int) -> None:
-    transaction = connection.execute("select txid_current()").fetchone()
-    offset = highest + 1 - (transaction[0] if transaction else 0)
-    connection.execute(
-        "create or replace function ops.current_load_id() returns bigint"
-        f" language sql stable parallel safe return txid_current() + {int(offset)}"
-    )
+        """
+    ).fetchone()
+    if row is None or row[0] > row[2]:
+        return None
+    return int(row[2] + 1 - row[1])
 
 
 def bytes_may_be_known(connection: Connection, source: str, size: int) -> bool:
