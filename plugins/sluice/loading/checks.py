@@ -15,6 +15,7 @@ from sluice.loading.table import bronze_table
 from sluice.registry import Column, DataType, Source
 
 # PostgreSQL reads the words NaN and infinity, and every sum with one of them is one of them.
+IS_NAN: LiteralString = "{value} = 'NaN'"
 NOT_FINITE: dict[DataType, LiteralString] = {
     "decimal": "{value} in ('NaN', 'Infinity', '-Infinity')",
     "double": "{value} in ('NaN', 'Infinity', '-Infinity')",
@@ -49,8 +50,11 @@ def _of(name: str, column: Column) -> Iterator[Check]:
     value = Identifier(name)
     if not column.nullable:
         yield Check("missing_value", name, SQL("{} is null").format(value), "must not be missing")
-    if column.data_type in NOT_FINITE:
-        failure = SQL(NOT_FINITE[column.data_type]).format(value=value)
+    has_bounds = column.minimum is not None and column.maximum is not None
+    if column.data_type in NOT_FINITE and not has_bounds:  # bounds on both sides rule it out
+        # A numeric with a precision has NaN, and no infinity.
+        text = IS_NAN if column.precision is not None else NOT_FINITE[column.data_type]
+        failure = SQL(text).format(value=value)
         yield Check("not_finite", name, failure, "must be a finite value")
     if column.accepted_values:
         words = ", ".join(column.accepted_values)
