@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,10 +51,10 @@ __all__ = [
 API_SERVER = "api-server"
 TRIGGERER = "triggerer"
 
-# By what the health endpoint calls them; the arguments are those of the command `airflow`. The two
-# that could serve logs would open a port on every address; the files are on this machine anyway.
+# Each with the arguments of the command `airflow`. The two that could serve logs would open a port
+# on every address of the machine; the API server reads the files itself.
 COMPONENTS: Mapping[str, tuple[str, ...]] = {
-    API_SERVER: ("api-server", "--worker-timeout", "10"),
+    API_SERVER: ("api-server",),
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
     TRIGGERER: ("triggerer", "--skip-serve-logs"),
@@ -65,7 +66,10 @@ FIRST_COMPONENTS = (API_SERVER, "scheduler")
 START_SECONDS = 180
 # A scheduler waits for its running tasks. What is killed after this is repeated by the next run.
 STOP_SECONDS = 30
-TRIGGERER_STOP_SECONDS = 2
+# The API server holds nothing that could be lost. It would wait two minutes for an open browser,
+# and then take three seconds to put its things away.
+API_SERVER_STOP_SECONDS = 1
+TRIGGERER_STOP_SECONDS = 5
 _POLL_SECONDS = 0.25
 
 
@@ -170,14 +174,16 @@ def _start_all(settings: Settings, say: Callable[[str], None]) -> None:
     is first asked, half as long again. So what it need not share two cores with waits for its first
     answer: 11.5 s in all, where starting all at once took 14.5 s; on more cores it is the same.
     """
+    _end_leftovers(settings)
     started_at = datetime.now(UTC)
     fresh = [name for name in FIRST_COMPONENTS if _start(settings, name)]
-    _wait(settings, say, lambda beats: [] if beats else [API_SERVER])
+    _wait(settings, say, FIRST_COMPONENTS, lambda beats: [] if beats else [API_SERVER])
     fresh += [name for name in COMPONENTS if _start(settings, name)]
     _get(settings, "/execution/health", timeout_seconds=START_SECONDS)
     _wait(
         settings,
         say,
+        COMPONENTS,
         lambda beats: [
             name
             for name in COMPONENTS
@@ -206,20 +212,38 @@ def _stop_all(settings: Settings) -> bool:
     first = [name for name in COMPONENTS if name != API_SERVER]
     with ThreadPoolExecutor(len(first)) as pool:
         stopped = list(pool.map(lambda name: _stop(settings, name), first))
-    return any([*stopped, _stop(settings, API_SERVER)])
+    stopped.append(_stop(settings, API_SERVER))
+    _end_leftovers(settings)
+    return any(stopped)
 
 
 def _stop(settings: Settings, name: str) -> bool:
     process = _process(settings, name)
     process_id = process.running()
     if process_id is not None and name == TRIGGERER:
-        # Its triggers end at once, but it waits ten seconds for them, unless it is told twice. To
-        # kill it would be quicker still, but then its triggers would stay with it for a while.
+        # Told to end, it may wait ten seconds for a process of its own that has ended (3.3). When
+        # that process ends first, it follows within a second and signs off as it should.
         with contextlib.suppress(psutil.Error):
             triggerer = psutil.Process(process_id)
-            triggerer.terminate()
+            for runner in triggerer.children():
+                runner.terminate()
             triggerer.wait(TRIGGERER_STOP_SECONDS)
-    return process.stop(STOP_SECONDS)
+    process.stop(API_SERVER_STOP_SECONDS if name == API_SERVER else STOP_SECONDS)
+    return process_id is not None
+
+
+def _end_leftovers(settings: Settings) -> None:
+    """End what remains of components that were killed: workers would wait for a scheduler for ever.
+
+    They are known by the folder that they work in and by a session whose leader is gone.
+    """
+    home, left = str(airflow_home(settings)), []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.cwd() == home and not psutil.pid_exists(os.getsid(process.pid)):
+                process.kill()
+                left.append(process)
+    psutil.wait_procs(left, timeout=5)
 
 
 def _migrate(settings: Settings, say: Callable[[str], None]) -> None:
@@ -265,11 +289,11 @@ def _schema_version(settings: Settings) -> str | None:
 def _wait(
     settings: Settings,
     say: Callable[[str], None],
+    begun: Iterable[str],
     unfinished: Callable[[Mapping[str, datetime | None]], list[str]],
 ) -> None:
-    """Wait until no component is unfinished, by when they beat last; watch that all go on."""
+    """Wait until no component is unfinished, by when they beat last; those begun must go on."""
     told: list[str] = []
-    begun = [name for name in COMPONENTS if _process(settings, name).running() is not None]
     for _ in range(int(START_SECONDS / _POLL_SECONDS)):
         for name in begun:
             _check_running(settings, name)

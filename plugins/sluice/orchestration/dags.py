@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
+from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, AssetAny, TaskGroup, TriggerRule
@@ -72,17 +73,22 @@ def _pipeline_dag(settings: Settings, registry: Registry, pipeline: Pipeline) ->
         catchup=False,
         max_active_runs=1,
     )
+    known: dict[str, Any] = {
+        "settings": settings,
+        "registry": registry,
+        "pipeline": pipeline.name,
+    }
     with dag:
-        sense = SenseOperator(task_id=SENSE, pipeline=pipeline.name)
+        sense = SenseOperator(task_id=SENSE, **known)
         transform = TransformOperator(
             task_id=TRANSFORM,
-            pipeline=pipeline.name,
+            **known,
             # What could be loaded is published, whatever became of the rest.
             trigger_rule=TriggerRule.ALL_DONE,
         )
         publish = PublishOperator(
             task_id=PUBLISH,
-            pipeline=pipeline.name,
+            **known,
             outlets=gold_assets(settings.dbt, pipeline.name),
         )
         # The scheduler settles it without a worker; where a load failed, it makes the run a failed
@@ -90,7 +96,7 @@ def _pipeline_dag(settings: Settings, registry: Registry, pipeline: Pipeline) ->
         all_loaded = EmptyOperator(task_id="all_loaded", trigger_rule=TriggerRule.NONE_FAILED)
         group = TaskGroup("load", tooltip="one task a source") if len(sources) > 1 else None
         with group or nullcontext():
-            loads = [_load_task(pipeline, source, in_group=group is not None) for source in sources]
+            loads = [_load_task(source, known, in_group=group is not None) for source in sources]
         sense >> loads >> transform >> publish
         loads >> all_loaded
         # Directly as well, so that sense can skip it.
@@ -98,10 +104,10 @@ def _pipeline_dag(settings: Settings, registry: Registry, pipeline: Pipeline) ->
     return dag
 
 
-def _load_task(pipeline: Pipeline, source: Source, *, in_group: bool) -> LoadOperator:
+def _load_task(source: Source, known: dict[str, Any], *, in_group: bool) -> LoadOperator:
     return LoadOperator(
         task_id=source.name if in_group else f"load.{source.name}",  # the group's id comes before
-        pipeline=pipeline.name,
+        **known,
         source=source.name,
         doc_md=source.description,
         owner=source.owner,

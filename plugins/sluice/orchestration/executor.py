@@ -23,6 +23,9 @@ MODULES = (
     "airflow.sdk.execution_time.task_runner",
     "dbt.adapters.postgres",
     "dbt.cli.main",
+    "dbt.task.build",
+    "dbt_common.clients.agate_helper",
+    "sqlparse",
     "sluice.orchestration.bundle",
     "sluice.orchestration.dags",
 )

@@ -12,10 +12,10 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from sluice.errors import ConfigError
-from sluice.orchestration.retries import RETRIES, RetryByClass
+from sluice.orchestration.retries import DELAY_AFTER_A_KILL, RETRIES, RetryByClass
 from sluice.pipeline import steps
-from sluice.registry import Registry, read_registry
-from sluice.settings import Settings, load_settings
+from sluice.registry import Registry
+from sluice.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +31,26 @@ def load_task_id(source: str) -> str:
 
 
 class StepOperator(BaseOperator):
-    """Run one step of a pipeline."""
+    """Run one step of a pipeline, with the settings and the registry that its DAG was built from.
+
+    Airflow builds the DAG in the process of each task, so they are not read a second time there;
+    what it keeps of the DAG in its database does not hold them.
+    """
 
     template_fields: Sequence[str] = ()
 
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(retries=RETRIES, retry_policy=RetryByClass(), **kwargs)
+    def __init__(
+        self, *, settings: Settings, registry: Registry, pipeline: str, **kwargs: Any
+    ) -> None:
+        super().__init__(
+            retries=RETRIES,
+            retry_policy=RetryByClass(),
+            retry_delay=DELAY_AFTER_A_KILL,
+            **kwargs,
+        )
         self.pipeline = pipeline
+        self._settings = settings
+        self._registry = registry
 
 
 class SenseOperator(StepOperator, SkipMixin):
@@ -50,8 +63,7 @@ class SenseOperator(StepOperator, SkipMixin):
 
         A run that was started by hand always transforms and publishes.
         """
-        settings, registry = _instance()
-        sensed = steps.sense(settings, registry, self.pipeline)
+        sensed = steps.sense(self._settings, self._registry, self.pipeline)
         logger.info("deliveries wait for: %s", ", ".join(sensed.sources) or "no source")
         logger.info("loads that are not published yet: %s", sensed.pending_loads)
         task_instance = context["ti"]
@@ -80,8 +92,7 @@ class LoadOperator(StepOperator):
 
     def execute(self, context: Any) -> dict[str, int]:  # noqa: ARG002
         """Load, and return how many deliveries came to which end, and how many rows came."""
-        settings, registry = _instance()
-        report = steps.load(settings, registry, self.source)
+        report = steps.load(self._settings, self._registry, self.source)
         outcomes = Counter(entry.outcome for entry in report.entries)
         rows = sum(entry.rows_loaded for entry in report.entries)
         logger.info(
@@ -104,8 +115,7 @@ class TransformOperator(StepOperator):
         # It follows the loads however they ended, so it also follows loads that never began.
         if context["ti"].xcom_pull(task_ids=SENSE, key=SENSED_KEY) is None:
             raise AirflowSkipException("sense has failed")
-        settings, registry = _instance()
-        return steps.transform(settings, registry, self.pipeline, context["run_id"])
+        return steps.transform(self._settings, self._registry, self.pipeline, context["run_id"])
 
 
 class PublishOperator(StepOperator):
@@ -116,7 +126,7 @@ class PublishOperator(StepOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Publish, and return the publication with what it changed in each mart."""
         transformation_id = context["ti"].xcom_pull(task_ids=TRANSFORM)
-        published = steps.publish(load_settings(), self.pipeline, transformation_id)
+        published = steps.publish(self._settings, self.pipeline, transformation_id)
         return {
             "publication_id": published.publication_id,
             "marts": {
@@ -142,8 +152,3 @@ class ConfigErrorOperator(BaseOperator):
     def execute(self, context: Any) -> None:  # noqa: ARG002
         """Raise the problems."""
         raise ConfigError(self.problems, "Mend the registry; the DAG follows within seconds.")
-
-
-def _instance() -> tuple[Settings, Registry]:
-    settings = load_settings()
-    return settings, read_registry(settings.project)

@@ -14,6 +14,8 @@ RETRIES = 3
 # work, and the landing zone wakes the pipeline again anyway.
 _FIRST_DELAY_SECONDS = 5
 _DELAY_FACTOR = 4
+# After a process that ended without an error to judge, such as one that ran out of memory.
+DELAY_AFTER_A_KILL = timedelta(seconds=15)
 
 
 class RetryByClass(RetryPolicy):

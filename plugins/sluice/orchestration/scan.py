@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sluice.landing.zone import FileState, landing_folder, list_deliveries
+from sluice.landing.zone import FileState, list_deliveries
 from sluice.registry import Source, read_registry
 from sluice.settings import Settings
 
@@ -44,43 +44,38 @@ class LandingZoneScan:
     """
 
     settings: Settings
-    _folders: dict[Path, list[Source]] = field(default_factory=dict)
+    _sources: tuple[Source, ...] = ()
     _registry_state: tuple[tuple[str, int, int], ...] | None = None
     _registry_seen_at: float = 0.0
-    _failures: dict[Path, str] = field(default_factory=dict)
+    _failures: dict[str, str] = field(default_factory=dict)
 
     def look(self) -> Look:
         """List every folder once; never raises for what lies in the landing zone."""
         self._refresh_registry()
-        self._note(self.settings.landing, self._missing_zone())
+        listing = list_deliveries(self.settings, self._sources)
+        failures = {
+            f"the folder of source {refusal.source}": refusal.reason
+            for refusal in listing.refusals
+            if not refusal.file_name  # the folder itself
+        }
+        if not self.settings.landing.is_dir():
+            failures[str(self.settings.landing)] = "is not there"
+        self._log_changes(failures)
         waiting: dict[str, set[tuple[str, FileState]]] = defaultdict(set)
-        is_settling = False
-        for folder, sources in self._folders.items():
-            try:
-                listing = list_deliveries(self.settings, sources)
-            except OSError as error:
-                self._note(folder, error.strerror or str(error))
-                continue
-            self._note(folder, None)
-            is_settling = is_settling or bool(listing.unsettled)
-            for delivery in listing.deliveries:
-                waiting[delivery.source].add((delivery.file_name, delivery.state))
-        return Look({name: frozenset(files) for name, files in waiting.items()}, is_settling)
+        for delivery in listing.deliveries:
+            waiting[delivery.source].add((delivery.file_name, delivery.state))
+        return Look(
+            {name: frozenset(files) for name, files in waiting.items()},
+            is_settling=bool(listing.unsettled),
+        )
 
-    def _missing_zone(self) -> str | None:
-        return None if self.settings.landing.is_dir() else "it is not there"
-
-    def _note(self, folder: Path, failure: str | None) -> None:
-        """Log a folder that can no longer be read, or can again: once each."""
-        before = self._failures.pop(folder, None)
-        if failure is not None:
-            self._failures[folder] = failure
-        if failure == before:
-            return
-        if failure is None:
+    def _log_changes(self, failures: dict[str, str]) -> None:
+        for folder, reason in failures.items():
+            if self._failures.get(folder) != reason:
+                logger.warning("%s %s; it is tried again", folder, reason)
+        for folder in self._failures.keys() - failures.keys():
             logger.info("%s can be read again", folder)
-        else:
-            logger.warning("%s cannot be read: %s; it is tried again", folder, failure)
+        self._failures = failures
 
     def _refresh_registry(self) -> None:
         now = time.monotonic()
@@ -90,12 +85,9 @@ class LandingZoneScan:
         state = registry_state(self.settings.project)
         if state == self._registry_state:
             return
-        by_folder: dict[Path, list[Source]] = defaultdict(list)
-        for source in read_registry(self.settings.project).sources.values():
-            by_folder[landing_folder(self.settings, source)].append(source)
-        self._folders = dict(by_folder)
+        self._sources = tuple(read_registry(self.settings.project).sources.values())
         self._registry_state = state
-        logger.info("watching %s folders below %s", len(by_folder), self.settings.landing)
+        logger.info("watching %s sources below %s", len(self._sources), self.settings.landing)
 
 
 def registry_state(project: Path) -> tuple[tuple[str, int, int], ...]:

@@ -1,0 +1,349 @@
+"""One real Airflow, as `./sluice up` starts it: from dropped files to gold, and what goes wrong.
+
+The tests share one instance, since a start takes a quarter of a minute; each leaves it running.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import stat
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psutil
+import pytest
+
+from sluice.errors import ConfigError
+from sluice.local.airflow import (
+    airflow_address,
+    airflow_status,
+    start_airflow,
+    stop_airflow,
+)
+from sluice.local.airflow_config import airflow_home
+from sluice.local.postgres import ensure_warehouse
+from sluice.settings import PROJECT, Settings
+from sluice.warehouse.connections import connect, source_lock_key
+from tests.conftest import free_port, make_open_folder, remove_instance
+from tests.shop_project import ShopProject, make_shop
+
+# Workers of pytest-xdist that go by groups start one instance between them.
+pytestmark = [pytest.mark.xdist_group("airflow"), pytest.mark.timeout(180)]
+
+PATIENCE_SECONDS = 60.0
+
+Found = TypeVar("Found")
+
+
+def wait_for(what: Callable[[], Found | None], seconds: float = PATIENCE_SECONDS) -> Found:
+    """The first result that is not false."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"did not happen within {seconds:.0f} s")
+
+
+@dataclass
+class Instance:
+    """A running instance with the shop as its one pipeline."""
+
+    shop: ShopProject
+    token: str = ""
+
+    @property
+    def settings(self) -> Settings:
+        return self.shop.settings
+
+    def ask(self, path: str, body: object = None) -> Any:
+        """Call Airflow's public interface as its user."""
+        if not self.token:
+            address = airflow_address(self.settings)
+            login = {"username": address.user, "password": address.password}
+            self.token = self._open("/auth/token", login)["access_token"]
+        return self._open(f"/api/v2/{path}", body, {"Authorization": f"Bearer {self.token}"})
+
+    def _open(self, path: str, body: object, headers: dict[str, str] | None = None) -> Any:
+        request = urllib.request.Request(
+            airflow_address(self.settings).url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", **(headers or {})},
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
+
+    def runs(self, dag: str = "shop") -> list[dict[str, Any]]:
+        """The runs of a DAG, newest first."""
+        runs: list[dict[str, Any]] = self.ask(f"dags/{dag}/dagRuns?order_by=-id")["dag_runs"]
+        return runs
+
+    def wait_until_idle(self, dag: str = "shop", after: int = 0) -> dict[str, Any]:
+        """Wait until there are more runs than ``after``, all ended; the newest."""
+
+        def ended() -> dict[str, Any] | None:
+            runs = self.runs(dag)
+            is_idle = all(run["state"] in ("success", "failed") for run in runs)
+            return runs[0] if len(runs) > after and is_idle else None
+
+        return wait_for(ended)
+
+    def states(self, run: dict[str, Any]) -> dict[str, str]:
+        """The state of each task of a run."""
+        path = f"dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
+        return {task["task_id"]: task["state"] for task in self.ask(path)["task_instances"]}
+
+    def log(self, run: dict[str, Any], task_id: str) -> str:
+        path = f"dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}/logs/1"
+        return json.dumps(self.ask(path))
+
+    def totals(self) -> tuple[Any, ...] | None:
+        """Orders and amount in gold; None before the first publication."""
+        with connect(self.settings, "reader", application_name="test") as connection:
+            if connection.execute("select to_regclass('gold.total_sales')").fetchone() == (None,):
+                return None
+            row = connection.execute("select orders, amount from gold.total_sales").fetchone()
+            return row and tuple(row)
+
+    def orders(self) -> int:
+        """How many orders gold has."""
+        totals = self.totals()
+        return int(totals[0]) if totals else 0
+
+    def wait_for_orders(self, orders: int) -> None:
+        wait_for(lambda: self.orders() == orders)
+
+
+@pytest.fixture(scope="session")
+def instance() -> Iterator[Instance]:
+    folder = make_open_folder()
+    settings = Settings(
+        project=folder / "project",
+        home=folder / "home",
+        landing=folder / "landing",
+        archive=folder / "archive",
+        rejected=folder / "rejected",
+        postgres_port=free_port(),
+        airflow_port=free_port(),
+        settle_seconds=0.2,
+        poll_seconds=0.1,
+        lock_timeout_seconds=1,
+    )
+    for name in ("dags", "plugins"):
+        (settings.project / name).mkdir(parents=True)
+    shutil.copy(PROJECT / "dags" / "sluice_pipelines.py", settings.project / "dags")
+    shutil.copy(PROJECT / "plugins" / ".airflowignore", settings.project / "plugins")
+    instance = Instance(make_shop(settings))
+    try:
+        ensure_warehouse(settings)
+        start_airflow(settings)
+        yield instance
+    finally:
+        stop_airflow(settings)
+        remove_instance(settings)
+        shutil.rmtree(folder)
+
+
+def test_a_dropped_file_is_published(instance: Instance) -> None:
+    instance.shop.drop("a.csv", "1,ink,2\n2,pen,3\n")
+    instance.wait_for_orders(2)
+    run = instance.wait_until_idle()
+
+    assert run["run_type"] == "asset_triggered"
+    assert run["state"] == "success"
+    assert set(instance.states(run).values()) == {"success"}
+
+
+def test_a_rejected_file_fails_its_load_and_the_rest_is_published(instance: Instance) -> None:
+    before, orders = len(instance.runs()), instance.orders()
+    instance.shop.drop("bad.csv", "three,ink,2\n")
+    instance.shop.drop("good.csv", "3,ink,2\n")
+    instance.wait_for_orders(orders + 1)
+    run = instance.wait_until_idle(after=before)
+
+    assert run["state"] == "failed"
+    assert instance.states(run) == {
+        "sense": "success",
+        "load.orders": "failed",
+        "transform": "success",
+        "publish": "success",
+        "all_loaded": "upstream_failed",
+    }
+    log = instance.log(run, "load.orders")
+    assert "bad.csv" in log
+    assert "invalid input syntax for type bigint" in log
+    assert [path.name for path in instance.settings.rejected.rglob("*bad.csv")] != []
+
+
+def test_a_wake_up_without_cause_ends_with_sense(instance: Instance) -> None:
+    before = len(instance.runs())
+    (asset,) = [
+        asset for asset in instance.ask("assets")["assets"] if asset["name"] == "landing.orders"
+    ]
+    instance.ask("assets/events", {"asset_id": asset["id"]})
+    run = instance.wait_until_idle(after=before)
+
+    assert run["state"] == "success"
+    assert instance.states(run) == {
+        "sense": "success",
+        "load.orders": "skipped",
+        "transform": "skipped",
+        "publish": "skipped",
+        "all_loaded": "success",
+    }
+
+
+def test_a_run_by_hand_publishes_without_deliveries(instance: Instance) -> None:
+    before = len(instance.runs())
+    instance.ask("dags/shop/dagRuns", {"logical_date": None})
+    run = instance.wait_until_idle(after=before)
+
+    assert run["state"] == "success"
+    assert instance.states(run)["load.orders"] == "skipped"
+    assert instance.states(run)["publish"] == "success"
+
+
+def test_a_failing_test_fails_transform_and_gold_stays(instance: Instance) -> None:
+    before, totals, orders = len(instance.runs()), instance.totals(), instance.orders()
+    instance.shop.drop("b.csv", "4,gold,2\n")
+    run = instance.wait_until_idle(after=before)
+
+    assert run["state"] == "failed"
+    assert instance.states(run)["transform"] == "failed"
+    assert "accepted_values_product_sales_product" in instance.log(run, "transform")
+    assert instance.totals() == totals
+    instance.shop.drop("b.csv", "4,pad,2\n")
+    instance.wait_for_orders(orders + 1)
+    instance.wait_until_idle(after=before + 1)
+
+
+def test_a_load_that_has_to_wait_for_long_is_tried_again(instance: Instance) -> None:
+    before = len(instance.runs())
+    with connect(instance.settings, "loader", application_name="test") as connection:
+        connection.execute("select pg_advisory_lock(%s)", (source_lock_key("orders"),))
+        instance.shop.drop("locked.csv", "6,ink,2\n")
+        run = wait_for(lambda: instance.runs()[0] if len(instance.runs()) > before else None)
+        wait_for(lambda: instance.states(run)["load.orders"] == "up_for_retry")
+    run = instance.wait_until_idle(after=before)
+
+    assert run["state"] == "success"
+    assert set(instance.states(run).values()) == {"success"}
+    assert "Retry policy decision" in instance.log(run, "load.orders")
+
+
+def test_a_changed_registry_is_seen_within_seconds(instance: Instance) -> None:
+    registry = instance.settings.registry
+    (registry / "pipelines" / "lost.yml").write_text(
+        "description: x\nowner: x\nsources: [nowhere]\n"
+    )
+    started = time.monotonic()
+    dag = wait_for(lambda: next(iter(dags_by_id(instance, "lost")), None), 30)
+
+    assert time.monotonic() - started < 15
+    assert [tag["name"] for tag in dag["tags"]] == ["config-error"]
+    instance.ask("dags/lost/dagRuns", {"logical_date": None})
+    run = instance.wait_until_idle("lost")
+    assert instance.states(run) == {"config_error": "failed"}
+    assert "registry/pipelines/lost.yml:3" in instance.log(run, "config_error")
+    (registry / "pipelines" / "lost.yml").unlink()
+    wait_for(lambda: not dags_by_id(instance, "lost"), 60)
+
+
+def dags_by_id(instance: Instance, dag_id: str) -> list[dict[str, Any]]:
+    dags: list[dict[str, Any]] = instance.ask(f"dags?dag_id_pattern={dag_id}")["dags"]
+    return dags
+
+
+def test_nobody_comes_in_without_the_password(instance: Instance) -> None:
+    url = airflow_address(instance.settings).url
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(f"{url}/api/v2/dags", timeout=10)
+    assert refusal.value.code == 401
+    processes = airflow_family(instance)
+    listening = {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def test_secrets_are_private(instance: Instance) -> None:
+    secrets = [path.read_text().strip() for path in instance.settings.secrets.iterdir()]
+    commands = "\n".join(" ".join(process.cmdline()) for process in airflow_family(instance))
+    assert [secret for secret in secrets if secret in commands] == []
+    for path in airflow_home(instance.settings).iterdir():
+        text = path.read_text() if path.is_file() else ""
+        if any(secret in text for secret in secrets):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    logs = "\n".join(path.read_text() for path in instance.settings.logs.rglob("*.log"))
+    assert [secret for secret in secrets if secret in logs] == []
+
+
+def airflow_family(instance: Instance, *names: str) -> list[psutil.Process]:
+    """The processes of these components, or of all, with their children."""
+    found = []
+    for name, process_id in airflow_status(instance.settings).processes.items():
+        if not names or name in names:
+            process = psutil.Process(process_id)
+            found += [process, *process.children(recursive=True)]
+    return found
+
+
+def test_a_start_mends_what_died_and_leaves_the_rest(instance: Instance) -> None:
+    settings = instance.settings
+    before = airflow_status(settings)
+    assert before.running
+    assert all(before.healthy.values())
+    start_airflow(settings)
+    assert airflow_status(settings).processes == before.processes
+
+    killed = {name: before.processes[name] for name in ("scheduler", "triggerer")}
+    family = airflow_family(instance, *killed)
+    for process_id in killed.values():
+        assert process_id
+        os.kill(process_id, signal.SIGKILL)
+    wait_for(lambda: not airflow_status(settings).running)
+    told: list[str] = []
+    start_airflow(settings, tell=told.append)
+    after = airflow_status(settings)
+    assert after.running
+    assert told
+    assert {name for name, pid in after.processes.items() if pid != before.processes[name]} == set(
+        killed
+    )
+    assert [process for process in family if process.is_running()] == []
+    orders = instance.orders()
+    instance.shop.drop("c.csv", "5,ink,2\n")
+    instance.wait_for_orders(orders + 1)
+    instance.wait_until_idle()
+
+
+def test_another_instance_is_told_that_the_port_is_taken(
+    instance: Instance, registry_files: Any
+) -> None:
+    port = instance.settings.airflow_port
+    other = registry_files.settings.model_copy(update={"airflow_port": port})
+
+    with pytest.raises(ConfigError, match=rf"Port {port} on 127\.0\.0\.1 .*airflow.*process") as e:
+        start_airflow(other)
+    assert "SLUICE_AIRFLOW_PORT" in e.value.remedy
+    assert not airflow_status(other).running
+
+
+def test_a_stop_ends_everything(instance: Instance) -> None:
+    family = airflow_family(instance)
+    assert len(family) > len(airflow_status(instance.settings).processes)
+    assert stop_airflow(instance.settings)
+    _, alive = psutil.wait_procs(family, timeout=2)
+    assert alive == []
+    assert not airflow_status(instance.settings).running
+    assert not stop_airflow(instance.settings)
