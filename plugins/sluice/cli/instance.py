@@ -45,8 +45,8 @@ def start_instance(settings: Settings) -> Registry:
     with progress("starting PostgreSQL"):
         ensure_warehouse(settings)
     console.print("PostgreSQL is ready.")
-    with progress("starting Airflow (about half a minute)"):
-        start_airflow(settings)
+    with progress("starting Airflow (about 20 seconds)") as tell:
+        start_airflow(settings, tell)
     console.print("Airflow is ready.")
     return registry
 
