@@ -53,9 +53,7 @@ class SourceReport:
         return tuple(entry for entry in self.entries if entry.outcome == "rejected")
 
 
-def load_source(
-    settings: Settings, source: Source, all_sources: Iterable[Source] = ()
-) -> SourceReport:
+def load_source(settings: Settings, source: Source, beside: Iterable[Source] = ()) -> SourceReport:
     """Load every settled delivery of a source, one after the other.
 
     A bad delivery is rejected and does not keep the others from being loaded.
@@ -63,7 +61,7 @@ def load_source(
     Args:
         settings: the instance.
         source: whose deliveries.
-        all_sources: the registry's sources; a file that another one takes as well is refused.
+        beside: the sources of its landing folder; a file that two of them take is refused.
 
     Raises:
         RetriableError: the warehouse went away, or another load of the source holds its lock.
@@ -81,7 +79,7 @@ def load_source(
         storing.finish_moves(session, settings, source)
         entries: list[ledger.Entry] = []
         left: list[str] = []
-        listing = list_deliveries(settings, list(all_sources) or [source])
+        listing = list_deliveries(settings, list(beside) or [source])
         for delivery in listing.of_source(source.name):
             try:
                 entry = load_delivery(session, settings, source, delivery)

@@ -59,7 +59,7 @@ def run_pipeline(
     for name in pipeline.sources:
         say(f"loading {name}")
         try:
-            report = load_source(settings, registry.source(name), registry.sources.values())
+            report = load_source(settings, registry.source(name), registry.sources_beside([name]))
         except SluiceError as error:
             failures.append(error)
             continue

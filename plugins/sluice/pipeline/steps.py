@@ -50,7 +50,7 @@ def sense(settings: Settings, registry: Registry, pipeline_name: str) -> Sensed:
     """
     pipeline = registry.pipeline(pipeline_name)
     sources = [registry.source(name) for name in pipeline.sources]
-    listing = list_deliveries(settings, registry.sources.values())
+    listing = list_deliveries(settings, registry.sources_beside(pipeline.sources))
     waiting = {delivery.source for delivery in listing.deliveries}
     with (
         retriable_failures(f"{pipeline_name} was sensed", lock="The ledger is locked."),
@@ -74,7 +74,8 @@ def load(settings: Settings, registry: Registry, source_name: str) -> SourceRepo
         ConfigError: there is no such source, or its table does not fit the registry.
         RetriableError: the warehouse is away, or another load of the source is under way.
     """
-    report = load_source(settings, registry.source(source_name), registry.sources.values())
+    beside = registry.sources_beside([source_name])
+    report = load_source(settings, registry.source(source_name), beside)
     if report.rejected:
         raise rejection_error(report.rejected)
     return report

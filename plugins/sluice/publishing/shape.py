@@ -14,6 +14,7 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from sluice.errors import ConfigError, InternalError, RetriableError
+from sluice.warehouse.catalog import table_columns
 
 # An ALTER that waits makes every new reader of the mart wait behind it: better to come again.
 ALTER_LOCK_TIMEOUT = "2s"
@@ -29,16 +30,7 @@ class Shape:
 
 def shape_of(connection: Connection, schema: str, table: str) -> Shape | None:
     """The shape of a table; None where there is no such table."""
-    qualified = f'"{schema}"."{table}"'
-    columns = connection.execute(
-        """
-        select attname, format_type(atttypid, atttypmod)
-        from pg_attribute
-        where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
-        order by attnum
-        """,
-        (qualified,),
-    ).fetchall()
+    columns = table_columns(connection, schema, table)
     if not columns:
         return None
     key = connection.execute(
@@ -50,9 +42,9 @@ def shape_of(connection: Connection, schema: str, table: str) -> Shape | None:
         where conrelid = to_regclass(%s) and contype = 'p'
         order by place
         """,
-        (qualified,),
+        (f'"{schema}"."{table}"',),
     ).fetchall()
-    return Shape(dict(columns), tuple(name for (name,) in key))
+    return Shape(columns, tuple(name for (name,) in key))
 
 
 def create_table(connection: Connection, mart: str, shape: Shape) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -63,6 +63,11 @@ class Registry:
                 suggestion(name, self.sources, kind="sources"),
             )
         return self.sources[name]
+
+    def sources_beside(self, names: Iterable[str]) -> list[Source]:
+        """The named sources, and those that share a landing folder with one of them."""
+        folders = {self.source(name).landing_path for name in names}
+        return [source for source in self.sources.values() if source.landing_path in folders]
 
 
 def registry_error(problems: tuple[Problem, ...]) -> ConfigError:
