@@ -230,14 +230,14 @@ def test_a_rejected_file_loads_once_the_registry_is_mended(shop: Shop) -> None:
 def test_declared_dialects_and_orders_of_columns_load(
     shop: Shop, csv: dict[str, str], text: str
 ) -> None:
-    shop.source = Source.model_validate({**ORDERS.model_dump(), "csv": csv})
+    shop.source = Source.model_validate({**ORDERS.model_dump(), "dialect": csv})
     shop.drop("a.csv", text, header="")
     assert shop.outcomes() == [("loaded", "new")]
     assert shop.query("select order_id, amount from bronze.orders") == [(1, 2)]
 
 
 def test_latin_1_is_read_as_declared(shop: Shop) -> None:
-    shop.source = Source.model_validate({**ORDERS.model_dump(), "csv": {"encoding": "latin-1"}})
+    shop.source = Source.model_validate({**ORDERS.model_dump(), "encoding": "latin-1"})
     shop.drop("a.csv", "").write_bytes(HEADER.encode() + b"1,caf\xe9,2\n")
     shop.load()
     assert shop.query("select product from bronze.orders") == [("café",)]

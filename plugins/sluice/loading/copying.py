@@ -50,7 +50,7 @@ def copy_csv(
     Raises:
         DeliveryError: PostgreSQL refuses a record; the transaction has to be rolled back.
     """
-    plain = _PlainPart(chunks, source.csv)
+    plain = _PlainPart(chunks, source.csv_dialect)
     rows = _copy(connection, source, columns, plain, as_text=True)
     if plain.rest is None:
         return rows
@@ -74,9 +74,11 @@ class _PlainPart:
         self.chunks = iter(chunks)
         self.has_header = False
         self.rest: bytes | None = None
-        self._special = {dialect.quote.encode(), (dialect.escape or "\\").encode(), b"\\"}
+        quote, escape = dialect.quote or "\\", dialect.escape or "\\"
+        self._special = {quote.encode(), escape.encode(), b"\\"}
         # Letters, digits and the dot mean something else in the text format.
-        self._is_possible = not (dialect.delimiter.isalnum() or dialect.delimiter == ".")
+        delimiter = dialect.delimiter or ","
+        self._is_possible = not (delimiter.isalnum() or delimiter == ".")
 
     def __iter__(self) -> Iterator[bytes]:
         pending = b""
@@ -108,11 +110,11 @@ def _copy(
     lines_before: int = 0,
 ) -> int:
     """One COPY of a part of the file; the header is in the part that starts at line 1."""
-    dialect = source.csv
+    dialect = source.csv_dialect
     options = [
         SQL("header {}").format(Literal(lines_before == 0)),
         SQL("delimiter {}").format(Literal(dialect.delimiter)),
-        SQL("encoding {}").format(Literal(ENCODINGS[dialect.encoding])),
+        SQL("encoding {}").format(Literal(ENCODINGS[source.encoding])),
         SQL("null ''"),
     ]
     if not as_text:

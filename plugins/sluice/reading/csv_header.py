@@ -18,15 +18,15 @@ def read_header(head: bytes, source: Source, *, is_whole_file: bool) -> list[str
     Raises:
         DeliveryError: there is no header, or its columns are not the declared ones, each once.
     """
-    dialect = source.csv
+    dialect = source.csv_dialect
     try:
-        text = head.decode(dialect.encoding, errors="strict" if is_whole_file else "ignore")
+        text = head.decode(source.encoding, errors="strict" if is_whole_file else "ignore")
     except UnicodeDecodeError as error:
-        text = head[: error.start].decode(dialect.encoding)
+        text = head[: error.start].decode(source.encoding)
     lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
     reader = csv.reader(
         lines,
-        delimiter=dialect.delimiter,
+        delimiter=dialect.delimiter or ",",
         quotechar=dialect.quote,
         escapechar=dialect.escape if dialect.escape != dialect.quote else None,
         doublequote=dialect.escape in (None, dialect.quote),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sluice.registry.models import Column, CsvDialect, DataType, Pipeline, Source
+from sluice.registry.formats import CsvDialect, SchemaContract, ValueRules
+from sluice.registry.models import Column, DataType, Pipeline, Source
 from sluice.registry.problems import Problem
 from sluice.registry.reading import (
     Registry,
@@ -19,7 +20,9 @@ __all__ = [
     "Pipeline",
     "Problem",
     "Registry",
+    "SchemaContract",
     "Source",
+    "ValueRules",
     "json_schema",
     "load_registry",
     "read_registry",

@@ -10,9 +10,21 @@ import re
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, field_validator, model_validator
+from pydantic import Discriminator, Field, StrictStr, Tag, field_validator, model_validator
+
+from sluice.registry.formats import (
+    ContractMode,
+    CsvDialect,
+    Encoding,
+    ExcelLayout,
+    Format,
+    JsonLayout,
+    RegistryModel,
+    SchemaContract,
+    ValueRules,
+)
 
 DataType = Literal[
     "text", "bigint", "double", "bool", "decimal", "date", "time", "timestamp", "json"
@@ -22,18 +34,22 @@ DataType = Literal[
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
+PERCENTAGE = r"^(100|\d{1,2})(\.\d+)?%$"
+
+# Keys of a source that mean something for some formats only.
+FORMAT_KEYS: dict[str, tuple[Format, ...]] = {
+    "dialect": ("csv", "tsv"),
+    "encoding": ("csv", "tsv", "jsonl", "json", "fixed_width"),
+    "json_": ("json",),
+    "excel": ("excel",),
+}
+
 # Every table has these columns already: a column of one's own cannot have the name.
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
 ORDERED_TYPES = frozenset({"bigint", "double", "decimal", "date", "time", "timestamp"})
 
 Bound = int | float | Decimal | datetime | date | time | StrictStr
-
-
-class RegistryModel(BaseModel):
-    """Frozen; refuses keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Column(RegistryModel):
@@ -45,6 +61,19 @@ class Column(RegistryModel):
     """Whether a value may be missing (an empty field without quotes)."""
     description: str = ""
     """What the column means; shown in dbt's docs."""
+    from_: StrictStr | None = Field(default=None, alias="from", min_length=1)
+    """Its name in the files, where that is another: a header, or a dotted path into JSON."""
+    start: int | None = Field(default=None, ge=1)
+    """Where it begins in a `fixed_width` line, in characters from 1."""
+    width: int | None = Field(default=None, ge=1)
+    """How many characters it takes in a `fixed_width` line."""
+    values: ValueRules = ValueRules()
+    """How its values are written, where that differs from the source's `values`."""
+    mask: Literal["hash", "redact"] | None = None
+    """Applied before a value reaches the database: `hash` keeps equal values equal (keyed with a
+    secret of the installation), `redact` keeps nothing but whether there was a value."""
+    unique: bool = False
+    """Whether a value may stand only once in a file; the first record with it is kept."""
     precision: int | None = Field(default=None, ge=1, le=1000)
     """Digits in all, for `decimal`; unlimited where not given."""
     scale: int | None = Field(default=None, ge=0, le=1000)
@@ -75,6 +104,12 @@ class Column(RegistryModel):
             raise ValueError("scale needs a precision beside it")
         if not self.timezone and self.data_type != "timestamp":
             raise ValueError(f"timezone is for timestamp, not for {self.data_type}")
+        if (self.start is None) != (self.width is None):
+            raise ValueError("start and width belong together")
+        if self.mask and self.data_type != "text":
+            raise ValueError(f"mask is for data_type text, not {self.data_type}")
+        if self.mask and text_rules:
+            raise ValueError(f"{text_rules[0]} would be held against the masked value")
         return self
 
     @property
@@ -101,31 +136,11 @@ POSTGRES_TYPES: dict[DataType, str] = {
 }
 
 
-class CsvDialect(RegistryModel):
-    """How a CSV file is written; the defaults are RFC 4180's."""
-
-    delimiter: Annotated[StrictStr, Field(min_length=1, max_length=1)] = ","
-    """The character between two fields."""
-    quote: Annotated[StrictStr, Field(min_length=1, max_length=1)] = '"'
-    """The character around a field that holds delimiters, quotes or line ends."""
-    escape: Annotated[StrictStr, Field(min_length=1, max_length=1)] | None = None
-    """The character before a quote inside a quoted field; the quote itself where not given."""
-    encoding: Literal["utf-8", "latin-1", "windows-1252"] = "utf-8"
-    """The encoding of the file's bytes."""
-
-    @field_validator("delimiter", "quote", "escape")
-    @classmethod
-    def _one_plain_byte(cls, value: str | None) -> str | None:
-        # The limits of PostgreSQL's COPY, which reads the file's own bytes.
-        if value is not None and (ord(value) > 126 or value in "\r\n\0"):
-            raise ValueError("must be a single ASCII character other than a line end")
-        return value
-
-    @model_validator(mode="after")
-    def _distinct(self) -> CsvDialect:
-        if self.delimiter in (self.quote, self.escape):
-            raise ValueError("delimiter must differ from quote and escape")
-        return self
+# The tags are in brackets so that they do not show up in a problem's place.
+Dialect = Annotated[
+    Annotated[Literal["auto"], Tag("[word]")] | Annotated[CsvDialect, Tag("[keys]")],
+    Discriminator(lambda value: "[word]" if isinstance(value, str) else "[keys]"),
+]
 
 
 class Source(RegistryModel):
@@ -143,12 +158,36 @@ class Source(RegistryModel):
     """Its folder below the landing zone; the source's name where not given."""
     file_glob: str = "*"
     """Which names in the folder are its files."""
-    format: Literal["csv"] = "csv"
-    """How the files are written."""
-    csv: CsvDialect = CsvDialect()
-    """The dialect of its CSV files."""
+    format: Format = "csv"
+    """How the files are written. Compression (gzip, bzip2, xz, zstd, zip) is seen by content."""
+    encoding: Encoding = "utf-8"
+    """The encoding of text files; `auto` looks for a byte order mark, UTF-16 and UTF-8."""
+    dialect: Dialect = CsvDialect()
+    """The dialect of `csv` and `tsv` files; `auto` looks at each file and says what it took."""
+    json_: JsonLayout = Field(default=JsonLayout(), alias="json")
+    """Where the records of a `json` file are."""
+    excel: ExcelLayout = ExcelLayout()
+    """Where the records of an `excel` file are."""
+    values: ValueRules = ValueRules()
+    """How values are written, for every column that does not say otherwise."""
+    column_names: Literal["exact", "snake_case"] = "exact"
+    """How names in the files are matched with columns: as they are, or as snake_case."""
     columns: dict[Name, Column] = Field(min_length=1)
-    """Its columns, by the names in the file's header."""
+    """Its columns, by their names in bronze and, without `from`, in the files."""
+    write_disposition: Literal["append", "replace"] = "append"
+    """`append`: each file adds its rows. `replace`: the newest file is the whole truth."""
+    schema_contract: SchemaContract = SchemaContract()
+    """What happens when a delivery has other columns or types: one word, or one for each."""
+    on_row_error: Literal["quarantine", "fail"] = "quarantine"
+    """A record that cannot be loaded: kept in `ops.rejected_rows`, or the delivery is refused."""
+    max_row_errors: int | StrictStr = 100
+    """How many records of a delivery may be quarantined, as a count or as a percentage (`"1%"`);
+    with more, the whole delivery is rejected."""
+    on_changed_file: Literal["replace", "append", "fail"] = "replace"
+    """A known name with new bytes: the new rows replace the old ones, come beside them, or the
+    delivery is rejected."""
+    on_duplicate_file: Literal["skip", "load", "fail"] = "skip"
+    """Known bytes under a new name: skipped, loaded beside the others, or rejected."""
     after_load: Literal["archive", "delete"] = "archive"
     """What becomes of a loaded file: kept in the archive, or deleted."""
 
@@ -174,6 +213,46 @@ class Source(RegistryModel):
         if taken:
             raise ValueError(f"{taken[0]} is a system column of PostgreSQL; choose another name")
         return value
+
+    @field_validator("max_row_errors")
+    @classmethod
+    def _count_or_percentage(cls, value: int | str) -> int | str:
+        if value < 0 if isinstance(value, int) else not re.match(PERCENTAGE, value):
+            raise ValueError('must be a count such as 100, or a percentage such as "1%"')
+        return value
+
+    @field_validator("schema_contract", mode="before")
+    @classmethod
+    def _one_word_for_all(cls, value: object) -> object:
+        modes = get_args(ContractMode)
+        return SchemaContract.of(value) if value in modes else value  # type: ignore[arg-type]
+
+    @model_validator(mode="after")
+    def _keys_fit_the_format(self) -> Source:
+        for key, formats in FORMAT_KEYS.items():
+            is_said = getattr(self, key) != type(self).model_fields[key].default
+            if is_said and self.format not in formats:
+                name = key.rstrip("_")
+                raise ValueError(f"{name} is for format {' and '.join(formats)}, not {self.format}")
+        placed = [name for name, column in self.columns.items() if column.start is not None]
+        if self.format == "fixed_width" and len(placed) < len(self.columns):
+            missing = next(name for name in self.columns if name not in placed)
+            raise ValueError(f"fixed_width needs start and width for each column: see {missing}")
+        if self.format != "fixed_width" and placed:
+            raise ValueError(f"start and width are for fixed_width, not {self.format}")
+        return self
+
+    @property
+    def csv_dialect(self) -> CsvDialect:
+        """The declared dialect with its delimiter; RFC 4180's where the file is to be looked at."""
+        dialect = self.dialect if isinstance(self.dialect, CsvDialect) else CsvDialect()
+        if dialect.delimiter is not None:
+            return dialect
+        return dialect.model_copy(update={"delimiter": "\t" if self.format == "tsv" else ","})
+
+    def values_of(self, column: str) -> ValueRules:
+        """How the values of a column are written."""
+        return self.columns[column].values.over(self.values)
 
     @property
     def landing_path(self) -> str:

@@ -12,7 +12,8 @@ import yaml
 from pydantic import ValidationError
 
 from sluice.errors import ConfigError
-from sluice.registry.models import Pipeline, RegistryModel, Source, is_name
+from sluice.registry.formats import RegistryModel
+from sluice.registry.models import Pipeline, Source, is_name
 from sluice.registry.problems import Problem, explain, suggestion
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads 1,000 files in < 1 s

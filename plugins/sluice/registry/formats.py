@@ -1,0 +1,138 @@
+"""How the files of a source are written: format, dialect, encoding, and the words of its values."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, field_validator, model_validator
+
+Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "excel", "fixed_width"]
+
+# What PostgreSQL's COPY and Python both know; `auto` looks at the file.
+Encoding = Literal["auto", "utf-8", "utf-16", "latin-1", "windows-1252"]
+
+# As dlt names them. What each means for what can differ is in ``SchemaContract``.
+ContractMode = Literal["evolve", "freeze", "discard_value", "discard_row"]
+
+Character = Annotated[StrictStr, Field(min_length=1, max_length=1)]
+
+
+class RegistryModel(BaseModel):
+    """Frozen; refuses keys that it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, serialize_by_alias=True
+    )
+
+
+class CsvDialect(RegistryModel):
+    """How a delimited file is written; the defaults are RFC 4180's."""
+
+    delimiter: Character | None = None
+    """The character between two fields; a comma for `csv` and a tab for `tsv` where not given."""
+    quote: Character | None = '"'
+    """The character around a field that holds delimiters, quotes or line ends; null for none."""
+    escape: Character | None = None
+    """The character before a quote inside a quoted field; the quote itself where not given."""
+    comment: Character | None = None
+    """Lines that begin with it are no records."""
+    skip_lines: int = Field(default=0, ge=0)
+    """How many lines to pass over before the header."""
+    header: bool = True
+    """Whether the first record names the columns; without it they come in the registry's order."""
+
+    @field_validator("delimiter", "quote", "escape", "comment")
+    @classmethod
+    def _one_plain_byte(cls, value: str | None) -> str | None:
+        # The limits of PostgreSQL's COPY, which reads the file's own bytes.
+        if value is not None and (ord(value) > 126 or value in "\r\n\0"):
+            raise ValueError("must be a single ASCII character other than a line end")
+        return value
+
+    @model_validator(mode="after")
+    def _distinct(self) -> CsvDialect:
+        if self.delimiter is not None and self.delimiter in (self.quote, self.escape):
+            raise ValueError("delimiter must differ from quote and escape")
+        if self.comment is not None and self.comment in (self.delimiter, self.quote):
+            raise ValueError("comment must differ from delimiter and quote")
+        return self
+
+
+class JsonLayout(RegistryModel):
+    """Where the records of a `json` file are."""
+
+    path: StrictStr = ""
+    """The dotted path to the array of records, such as `data.items`; empty for the file itself."""
+
+
+class ExcelLayout(RegistryModel):
+    """Where the records of an `excel` file are."""
+
+    sheet: StrictStr | Annotated[int, Field(ge=1)] = 1
+    """The sheet, by its name or by its number from 1."""
+    header_row: int = Field(default=1, ge=1)
+    """The row, from 1, that names the columns; the records follow it."""
+
+
+class ValueRules(RegistryModel):
+    """How values are written, where PostgreSQL would not read them as they stand."""
+
+    null_values: tuple[StrictStr, ...] = ()
+    """Words that stand for a missing value, beside the empty field."""
+    decimal_separator: Literal[".", ","] | None = None
+    """The character before the fraction of a number."""
+    thousands_separator: Literal[",", ".", " ", "'", "_"] | None = None
+    """The character between groups of three digits."""
+    date_order: Literal["ymd", "dmy", "mdy"] | None = None
+    """The order of day, month and year in a date written with digits, such as 31.12.2026."""
+    time_format: StrictStr | None = None
+    """How dates and times are written, in Python's strptime words, such as `%d.%m.%Y %H:%M`."""
+    true_values: tuple[StrictStr, ...] = ()
+    """The words for true, beside PostgreSQL's own."""
+    false_values: tuple[StrictStr, ...] = ()
+    """The words for false, beside PostgreSQL's own."""
+
+    @model_validator(mode="after")
+    def _separators_differ(self) -> ValueRules:
+        if self.thousands_separator and self.thousands_separator == (self.decimal_separator or "."):
+            raise ValueError("thousands_separator must differ from decimal_separator ('.')")
+        both = sorted(set(self.true_values) & set(self.false_values))
+        if both:
+            raise ValueError(f"{both[0]!r} cannot be both true and false")
+        if self.date_order and self.time_format:
+            raise ValueError("time_format says the order already: drop date_order")
+        return self
+
+    def over(self, other: ValueRules) -> ValueRules:
+        """These rules, with those of ``other`` where these say nothing."""
+        return other.model_copy(update=self.model_dump(exclude_defaults=True))
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether values can go to PostgreSQL as they stand."""
+        return self == ValueRules()
+
+
+class SchemaContract(RegistryModel):
+    """What happens when a delivery has other columns or values than the registry says."""
+
+    new_columns: ContractMode = "freeze"
+    """A column that the registry lacks: `evolve` adds it to bronze as text and says so, `freeze`
+    refuses the delivery, `discard_value` keeps its values in `_rescued_data`, `discard_row`
+    rejects each record that has a value there."""
+    missing_columns: Literal["evolve", "freeze"] = "freeze"
+    """A declared column that the delivery lacks: `evolve` leaves it empty, `freeze` refuses the
+    delivery. A column with `nullable: false` is always demanded."""
+    data_types: Literal["freeze", "discard_value", "discard_row"] = "discard_row"
+    """A value that its column's type does not take: `freeze` refuses the delivery,
+    `discard_value` keeps it in `_rescued_data` and leaves the column empty, `discard_row` rejects
+    the record."""
+
+    @classmethod
+    def of(cls, mode: ContractMode) -> SchemaContract:
+        """The contract that one word stands for: everything that can take it gets it."""
+        return cls(
+            new_columns=mode,
+            missing_columns="freeze" if mode == "freeze" else "evolve",
+            data_types="discard_row" if mode == "evolve" else mode,
+        )
