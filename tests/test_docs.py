@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from sluice.registry import Column, CsvDialect, Pipeline, Source
+from sluice.registry import Column, CsvDialect, Pipeline, SchemaContract, Source, ValueRules
+from sluice.registry.formats import ExcelLayout, JsonLayout
 from sluice.settings import PROJECT, Settings
 
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted(PROJECT.glob("docs/**/*.md"))]
@@ -30,14 +31,16 @@ def test_the_readme_lists_each_setting_with_default_and_meaning(name: str) -> No
         assert f"| `{field.default}` |" in row
 
 
-@pytest.mark.parametrize("model", [Source, Column, CsvDialect, Pipeline])
+@pytest.mark.parametrize(
+    "model",
+    [Source, Column, CsvDialect, JsonLayout, ExcelLayout, ValueRules, SchemaContract, Pipeline],
+)
 def test_the_registry_page_lists_each_key_with_its_meaning(model: type[BaseModel]) -> None:
     text = (PROJECT / "docs" / "registry.md").read_text(encoding="utf-8")
     for name, field in model.model_fields.items():
         if name != "name":
-            assert re.search(
-                rf"^\| `{name}` \|.*\| {re.escape(field.description or '?')} \|$", text, re.M
-            )
+            meaning = re.escape(" ".join((field.description or "?").split()))
+            assert re.search(rf"^\| `{field.alias or name}` \|.*\| {meaning} \|$", text, re.M)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))

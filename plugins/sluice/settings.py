@@ -5,10 +5,20 @@ A setting is an environment variable; the table in the README is written from th
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sluice.errors import ConfigError
@@ -16,10 +26,63 @@ from sluice.errors import ConfigError
 PROJECT = Path(__file__).resolve().parents[2]
 
 
+@dataclass(frozen=True)
+class StorageUrl:
+    """A place in an object store, written ``s3://connection@bucket/prefix``.
+
+    Attributes:
+        protocol: which kind of store.
+        connection: the name of Airflow's connection to it; empty for what the machine provides.
+        root: bucket (or host) and prefix, without slashes at the ends.
+    """
+
+    protocol: str
+    connection: str
+    root: str
+
+    @classmethod
+    def parse(cls, text: str) -> StorageUrl:
+        """Read an address.
+
+        Raises:
+            ValueError: it is none; the message does not repeat it, as it may hold a password.
+        """
+        match = re.fullmatch(
+            r"(s3|gs|abfs|sftp)://(?:([A-Za-z0-9_.-]+)@)?([^@/]+(?:/[^@]*)?)", text
+        )
+        if match is None or ":" in match[3]:
+            raise ValueError(
+                "is no address of an object store: write s3://connection@bucket/prefix (or gs,"
+                " abfs, sftp); the login belongs into Airflow's connection of that name"
+            )
+        return cls(match[1], match[2] or "", match[3].rstrip("/"))
+
+    def __str__(self) -> str:
+        mark = f"{self.connection}@" if self.connection else ""
+        return f"{self.protocol}://{mark}{self.root}"
+
+    def __truediv__(self, part: str) -> StorageUrl:
+        return StorageUrl(self.protocol, self.connection, f"{self.root}/{part}")
+
+
+def _as_place(value: object) -> Path | StorageUrl:
+    if isinstance(value, Path | StorageUrl):
+        return value
+    if value == "":
+        raise ValueError("is empty; unset it for the default")
+    text = str(value)
+    return StorageUrl.parse(text) if "://" in text else Path(text)
+
+
+# Where files are: a folder, or a place in an object store.
+Place = Annotated[Path | StorageUrl, PlainValidator(_as_place), PlainSerializer(str)]
+
+
 class Settings(BaseSettings):
     """The settings of one instance, read from ``SLUICE_*`` environment variables.
 
-    Folders are absolute once the settings are made: relative ones count from ``project``.
+    Folders are absolute once the settings are made: relative ones count from ``project``. Where
+    files are may be a place in an object store instead.
     """
 
     model_config = SettingsConfigDict(env_prefix="SLUICE_", frozen=True, extra="ignore")
@@ -31,14 +94,17 @@ class Settings(BaseSettings):
         default=Path(".sluice"),
         description="State of this instance: secrets, logs, PostgreSQL's data, Airflow's home.",
     )
-    landing: Path = Field(
-        default=Path("data/landing"), description="Where files arrive, a folder per source."
+    landing: Place = Field(
+        default=Path("data/landing"),
+        description="Where files arrive, a folder per source; or `s3://connection@bucket/prefix`.",
     )
-    archive: Path = Field(
-        default=Path("data/archive"), description="Where the bytes of loaded files are kept."
+    archive: Place = Field(
+        default=Path("data/archive"),
+        description="Where the bytes of loaded files are kept; or an object store.",
     )
-    rejected: Path = Field(
-        default=Path("data/rejected"), description="Where the bytes of rejected files are kept."
+    rejected: Place = Field(
+        default=Path("data/rejected"),
+        description="Where the bytes of rejected files are kept; or an object store.",
     )
     settle_seconds: float = Field(
         default=1.0,
@@ -47,6 +113,19 @@ class Settings(BaseSettings):
     )
     poll_seconds: float = Field(
         default=0.5, gt=0, description="How often the landing zone is listed while Airflow runs."
+    )
+    max_unpacked_bytes: int = Field(
+        default=100_000_000_000,
+        ge=1,
+        description="How many bytes a compressed file, or a zip's members together, may unpack to.",
+    )
+    max_compression_ratio: int = Field(
+        default=1000,
+        ge=1,
+        description="How many times its size a compressed file may unpack to, beyond 100 MB.",
+    )
+    max_archive_members: int = Field(
+        default=10_000, ge=1, description="How many members a zip archive may have."
     )
     warehouse: SecretStr = Field(
         default=SecretStr(""),
@@ -67,7 +146,7 @@ class Settings(BaseSettings):
     )
     dbt_threads: int = Field(default=4, ge=1, description="How many models dbt builds at once.")
 
-    @field_validator("home", "landing", "archive", "rejected", mode="before")
+    @field_validator("home", mode="before")
     @classmethod
     def _not_empty(cls, value: Any) -> Any:
         if value == "":
@@ -77,8 +156,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _absolute(self) -> Settings:
         for name in ("project", "home", "landing", "archive", "rejected"):
-            folder = (self.project / getattr(self, name).expanduser()).absolute()
-            object.__setattr__(self, name, folder)
+            place = getattr(self, name)
+            if isinstance(place, Path):
+                folder = (self.project / place.expanduser()).absolute()
+                object.__setattr__(self, name, folder)
         return self
 
     @property

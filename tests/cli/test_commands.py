@@ -11,7 +11,19 @@ from sluice.settings import Settings
 from tests.cli.conftest import Sluice
 from tests.shop_project import ShopProject, make_shop
 
-COMMANDS = ["demo", "up", "down", "status", "check", "run", "dsn", "psql", "test", "version"]
+COMMANDS = [
+    "demo",
+    "up",
+    "down",
+    "status",
+    "check",
+    "run",
+    "dsn",
+    "psql",
+    "test",
+    "version",
+    "withdraw",
+]
 
 
 @pytest.fixture

@@ -39,13 +39,14 @@ load_source(Settings.model_validate_json(sys.stdin.read()), ORDERS)
 """
 
 LOADER, STORING = "sluice.loading.loader", "sluice.loading.storing"
+ATTEMPT = "sluice.loading.attempt"
 STEPS = [
     (LOADER, "ensure_table"),
     (LOADER, "ledger.bytes_may_be_known"),
     (LOADER, "ledger.begin_load"),
-    (LOADER, "delete_load"),
-    (LOADER, "copy_csv"),
-    (LOADER, "run_checks"),
+    (ATTEMPT, "delete_loads"),
+    (ATTEMPT, "copy_csv"),
+    (ATTEMPT, "run_checks"),
     (LOADER, "ledger.record"),
     (LOADER, "storing.store"),
     (STORING, "take"),
@@ -108,7 +109,7 @@ def test_a_kill_between_file_systems_leaves_no_trace(shop: Shop, name: str, mome
         folders = {"archive": Path(elsewhere) / "archive", "rejected": Path(elsewhere) / "rejected"}
         shop.settings = shop.settings.model_copy(update=folders)
         history(shop)
-        kill(shop.settings, "sluice.landing.store", name, moment)
+        kill(shop.settings, "sluice.landing.local_store", name, moment)
         hold_to_promises(shop)
 
 

@@ -46,6 +46,8 @@ def test_a_session_is_in_utc_and_utf8(settings: Settings) -> None:
             ("client_encoding", "UTF8"),
             ("lock_timeout", "5min"),
             ("application_name", "who asks"),
+            ("tcp_keepalives_idle", "30"),
+            ("tcp_user_timeout", "180000"),  # milliseconds
         ):
             row = connection.execute("select current_setting(%s)", (name,)).fetchone()
             assert row == (value,), name

@@ -226,3 +226,11 @@ def test_another_login_sees_nothing(server: Any, settings: Settings) -> None:
                 psycopg.connect(uri, user="stranger", password="stranger")
         finally:
             connection.execute("drop role stranger")
+
+
+def test_a_readers_transaction_is_one_snapshot_without_its_doing(
+    settings: Settings, server: Any
+) -> None:
+    with connect(settings, "reader", application_name="test") as reader:
+        row = reader.execute("select current_setting('transaction_isolation')").fetchone()
+    assert row == ("repeatable read",)

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from sluice.cli.instance import show_addresses, start_instance
 from sluice.cli.output import console, failures_explained, progress
-from sluice.errors import SluiceError, TransformError
-from sluice.pipeline.overview import PipelineState, pipeline_states, source_states
+from sluice.errors import ConfigError, SluiceError, TransformError
+from sluice.pipeline.overview import pipeline_states, source_states
 from sluice.registry import Registry
 from sluice.settings import Settings, load_settings
 from sluice.warehouse.connections import connect
@@ -52,14 +52,20 @@ def drop_samples(settings: Settings) -> int:
     Returns:
         How many files were dropped.
     """
-    before = _count_files(settings.landing)
+    landing = settings.landing
+    if not isinstance(landing, Path):
+        raise ConfigError(
+            f"The samples are written into a folder, and SLUICE_LANDING is {landing}.",
+            "Unset it for the demo.",
+        )
+    before = _count_files(landing)
     for program in sorted((settings.project / "data" / "samples").glob("[!_]*.py")):
         marker = settings.home / "demo" / program.stem
         if marker.exists():
             continue
         with progress(f"generating deliveries: {program.stem}"):
             outcome = subprocess.run(
-                [sys.executable, str(program), "--landing", str(settings.landing)],
+                [sys.executable, str(program), "--landing", str(landing)],
                 capture_output=True,
                 text=True,
                 check=False,
@@ -68,7 +74,7 @@ def drop_samples(settings: Settings) -> int:
             raise SluiceError(f"{program} failed: {outcome.stderr.strip()[-2000:]}")
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()
-    return _count_files(settings.landing) - before
+    return _count_files(landing) - before
 
 
 def _count_files(folder: Path) -> int:
@@ -94,7 +100,7 @@ def wait_for_publications(settings: Settings, registry: Registry, timeout: int) 
                 state.waiting + state.unsettled
                 for state in source_states(connection, settings, registry)
             )
-            unpublished = [state for state in states if not _is_done(state)]
+            unpublished = [state for state in states if not state.is_up_to_date]
             if not waiting and not unpublished:
                 return
             failed = next((state.failure for state in states if state.failure), None)
@@ -112,10 +118,6 @@ def wait_for_publications(settings: Settings, registry: Registry, timeout: int) 
                 f" {len(states) - len(unpublished)} of {len(states)} pipelines published"
             )
             time.sleep(0.5)
-
-
-def _is_done(state: PipelineState) -> bool:
-    return state.last_publication is not None and state.pending_loads == 0
 
 
 def show_marts(settings: Settings, registry: Registry) -> None:

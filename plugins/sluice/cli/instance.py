@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.markup import escape
 
 from sluice.cli.output import console, failures_explained, progress
@@ -41,7 +43,9 @@ def start_instance(settings: Settings) -> Registry:
     for problem in registry.problems:
         console.print(f"[yellow]registry:[/] {escape(str(problem))}")
     for source in registry.sources.values():
-        landing_folder(settings, source).mkdir(parents=True, exist_ok=True)
+        folder = landing_folder(settings, source)
+        if isinstance(folder, Path):
+            folder.mkdir(parents=True, exist_ok=True)
     with progress("starting PostgreSQL"):
         ensure_warehouse(settings)
     console.print("PostgreSQL is ready.")

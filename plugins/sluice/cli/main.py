@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from sluice.cli import check, demo, dsn, instance, psql, run, status, test, version
+from sluice.cli import (
+    check,
+    demo,
+    dsn,
+    inspect,
+    instance,
+    psql,
+    rejects,
+    run,
+    status,
+    test,
+    version,
+    withdraw,
+)
 
 app = typer.Typer(
     name="sluice",
@@ -22,6 +35,9 @@ app.command(name="down")(instance.down)
 app.command(name="status")(status.status)
 app.command(name="check")(check.check)
 app.command(name="run")(run.run)
+app.command(name="inspect")(inspect.inspect)
+app.command(name="rejects")(rejects.rejects)
+app.command(name="withdraw")(withdraw.withdraw)
 app.command(name="dsn")(dsn.dsn)
 app.command(
     name="psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}

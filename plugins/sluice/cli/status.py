@@ -104,7 +104,7 @@ def _print_sources(sources: list[SourceState]) -> None:
 
 def _print_pipelines(pipelines: list[PipelineState]) -> None:
     table = Table(box=box.SIMPLE)
-    for heading in ("pipeline", "published", "inserted", "updated", "deleted", "pending loads"):
+    for heading in ("pipeline", "published", "inserted", "updated", "deleted", "pending"):
         numbers = heading not in ("pipeline", "published")
         table.add_column(heading, justify="right" if numbers else "left")
     for state in pipelines:
@@ -113,7 +113,7 @@ def _print_pipelines(pipelines: list[PipelineState]) -> None:
             state.pipeline,
             ago(state.published_at),
             *(str(last.get(f"rows_{what}", "")) for what in ("inserted", "updated", "deleted")),
-            str(state.pending_loads),
+            str(state.pending_loads + state.pending_publications),
         )
     console.print(table)
     for state in pipelines:

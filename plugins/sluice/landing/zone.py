@@ -3,52 +3,83 @@
 from __future__ import annotations
 
 import os
-import re
-import stat
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from sluice.landing.local_store import LocalStore
+from sluice.landing.names import LONGEST_NAME, file_system_name, ledger_name
+from sluice.landing.object_store import ObjectStore
+from sluice.landing.stores import FileState, Found, Store
 from sluice.registry import Source
-from sluice.settings import Settings
+from sluice.settings import Settings, StorageUrl
 
-# Names that programs give to files they are still writing: rename when done, and it is a delivery.
-TEMPORARY_SUFFIXES = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
+__all__ = [
+    "Delivery",
+    "FileState",
+    "Listing",
+    "Member",
+    "Refusal",
+    "area_store",
+    "file_system_name",
+    "landing_folder",
+    "landing_store",
+    "ledger_name",
+    "list_deliveries",
+    "local_delivery",
+    "store_at",
+]
 
 
 @dataclass(frozen=True)
-class FileState:
-    """What identifies a file's content without reading it, for as long as we look at it."""
+class Member:
+    """Where a member lies in its zip archive, as the archive's directory says.
 
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
+    Attributes:
+        header_offset: the byte of the archive at which its own header begins.
+        packed_bytes: how many bytes it has there.
+        unpacked_bytes: how many it has unpacked.
+        method: the number of its compression method.
+        crc: the CRC-32 of its unpacked bytes.
+    """
 
-    @classmethod
-    def of(cls, status: os.stat_result) -> FileState:
-        """The state that a ``stat`` call saw."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    header_offset: int
+    packed_bytes: int
+    unpacked_bytes: int
+    method: int
+    crc: int
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One file that arrived for a source.
+    """One file that arrived for a source, or one member of an archive that did.
 
     Attributes:
         source: the source's name.
-        path: where the bytes are.
-        file_name: the name as the ledger writes it; see ``ledger_name``.
-        state: the file as it was when it was listed.
+        store: where it arrived.
+        key: its path below the store; of a member, its archive's.
+        file_name: the name as the ledger writes it; see ``names``.
+        state: the file as it was when it was listed; of a member, its archive.
+        member: which member it is; None for a file.
+        refusal: why it is rejected unread: a code and a sentence; None where nothing speaks
+            against reading it.
     """
 
     source: str
-    path: Path
+    store: Store
+    key: str
     file_name: str
     state: FileState
+    member: Member | None = None
+    refusal: tuple[str, str] | None = None
+
+    @property
+    def content_bytes(self) -> int:
+        """How many bytes were delivered: of a member, those that are its own."""
+        return self.member.unpacked_bytes if self.member else self.state.size
 
 
 @dataclass(frozen=True)
@@ -79,106 +110,100 @@ class Listing:
         return [delivery for delivery in self.deliveries if delivery.source == source]
 
 
-def ledger_name(name: str) -> str:
-    r"""A file's name as text that PostgreSQL can hold, different for every name.
-
-    Bytes that are not UTF-8 become ``\xNN``, and a backslash is doubled so that no two names meet.
-    """
-    escaped = os.fsencode(name).replace(b"\\", b"\\\\")
-    return escaped.decode("utf-8", errors="backslashreplace")
+def landing_store(settings: Settings) -> Store:
+    """The landing zone."""
+    return store_at(settings, settings.landing)
 
 
-def file_system_name(name: str) -> str:
-    """The file's own name, from the one in the ledger: the inverse of ``ledger_name``."""
-    parts = re.split(rb"(\\\\|\\x[0-9a-f]{2})", name.encode())
-    plain = (
-        part
-        if not part.startswith(b"\\") or len(part) < 2
-        else b"\\"
-        if part == b"\\\\"
-        else bytes.fromhex(part[2:].decode())
-        for part in parts
-    )
-    return os.fsdecode(b"".join(plain))
+def area_store(settings: Settings, area: str) -> Store:
+    """Where files are kept: the archive, or the rejected ones."""
+    return store_at(settings, settings.rejected if area == "rejected" else settings.archive)
 
 
-def landing_folder(settings: Settings, source: Source) -> Path:
+def store_at(settings: Settings, place: Path | StorageUrl) -> Store:
+    """The store at a folder of this machine, or at an address."""
+    return ObjectStore(place, settings.home) if isinstance(place, StorageUrl) else LocalStore(place)
+
+
+def landing_folder(settings: Settings, source: Source) -> Path | StorageUrl:
     """The folder that a source's files are dropped into."""
     return settings.landing / source.landing_path
+
+
+def local_delivery(path: Path, source: str = "") -> Delivery:
+    """A file of this machine as a delivery, wherever it lies.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    absolute = path.absolute()
+    state = FileState.of(absolute.stat())
+    store = LocalStore(absolute.resolve().parent)
+    name = absolute.resolve().name
+    return Delivery(source, store, name, ledger_name(name), state)
 
 
 def list_deliveries(settings: Settings, sources: Iterable[Source]) -> Listing:
     """List what has arrived for the sources; each folder is read once.
 
     A file counts as written when neither its content nor its name changed for
-    ``settle_seconds``. Links, pipes, devices and folders are refused and never opened.
+    ``settle_seconds``. Links, pipes, devices and folders are refused and never opened. An archive
+    is one delivery here; ``archives`` looks into it once it is to be loaded.
     """
-    by_folder: dict[Path, list[Source]] = defaultdict(list)
+    by_folder: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
-        by_folder[landing_folder(settings, source)].append(source)
+        by_folder[source.landing_path].append(source)
+    store = landing_store(settings)
     listing = Listing()
     settled_before = time.time_ns() - int(settings.settle_seconds * 1e9)
-    for folder, takers in sorted(by_folder.items()):
-        try:
-            for entry in _entries(folder):
-                _sort_in(entry, takers, settled_before, listing)
-        except OSError as error:  # one bad folder is no reason not to look at the others
-            reason = f"cannot be read: {error.strerror or error}"
+    for folder, entries in store.listed(sorted(by_folder)).items():
+        takers = by_folder[folder]
+        if isinstance(entries, OSError):
+            reason = f"cannot be read: {entries.strerror or entries}"
             listing.refusals += [Refusal(taker.name, "", reason) for taker in takers]
+            continue
+        sorter = _Sorter(store, folder, takers, settled_before, listing)
+        for entry in entries:
+            sorter.sort_in(entry)
     return listing
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """The visible entries of a folder by name; none where there is no folder."""
-    try:
-        with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not _is_temporary(entry.name)]
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    yield from sorted(visible, key=lambda entry: os.fsencode(entry.name))
+@dataclass(frozen=True)
+class _Sorter:
+    """Adds the entries of one folder to the listing, each where it belongs."""
 
+    store: Store
+    folder: str
+    takers: list[Source]
+    settled_before: int
+    listing: Listing
 
-def _is_temporary(name: str) -> bool:
-    return name.startswith(".") or name.lower().endswith(TEMPORARY_SUFFIXES)
+    def sort_in(self, entry: Found) -> None:
+        name = ledger_name(entry.name)
+        matching = [taker for taker in self.takers if fnmatchcase(entry.name, taker.file_glob)]
+        if entry.kind == "folder" and not matching:
+            return  # the folder of another source, or one for the sender's own order
+        source = (matching or self.takers)[0].name
+        reason = self._objection(entry, matching)
+        if reason:
+            self.listing.refusals.append(Refusal(source, name, reason))
+        elif entry.changed_ns > self.settled_before:
+            self.listing.unsettled[source] += 1
+        elif not entry.is_readable:
+            self.listing.refusals.append(Refusal(source, name, "may not be read by Sluice"))
+        else:
+            key = f"{self.folder}/{entry.name}"
+            self.listing.deliveries.append(Delivery(source, self.store, key, name, entry.state))
 
-
-def _sort_in(
-    entry: os.DirEntry[str], takers: list[Source], settled_before: int, listing: Listing
-) -> None:
-    """Add one entry of a folder to the listing, where it belongs."""
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:  # moved away since the folder was read
-        return
-    name = ledger_name(entry.name)
-    matching = [source for source in takers if fnmatchcase(entry.name, source.file_glob)]
-    if stat.S_ISDIR(status.st_mode) and not matching:
-        return  # the folder of another source, or one for the sender's own order
-    source = (matching or takers)[0]
-    if not stat.S_ISREG(status.st_mode):
-        reason = f"is a {_kind(status.st_mode)}, not a file; it is never opened"
-        listing.refusals.append(Refusal(source.name, name, reason))
-    elif not matching:
-        globs = ", ".join(sorted(taker.file_glob for taker in takers))
-        listing.refusals.append(Refusal(source.name, name, f"does not match file_glob {globs}"))
-    elif len(matching) > 1:
-        names = " and ".join(taker.name for taker in matching)
-        listing.refusals.append(Refusal(source.name, name, f"matches the sources {names}"))
-    elif status.st_ctime_ns > settled_before:  # each write sets it, and no sender can
-        listing.unsettled[source.name] += 1
-    elif not os.access(entry.path, os.R_OK):
-        listing.refusals.append(Refusal(source.name, name, "may not be read by Sluice"))
-    else:
-        listing.deliveries.append(
-            Delivery(source.name, Path(entry.path), name, FileState.of(status))
-        )
-
-
-def _kind(mode: int) -> str:
-    kinds = {
-        stat.S_IFLNK: "link",
-        stat.S_IFIFO: "pipe",
-        stat.S_IFSOCK: "socket",
-        stat.S_IFDIR: "folder",
-    }
-    return kinds.get(stat.S_IFMT(mode), "device")
+    def _objection(self, entry: Found, matching: list[Source]) -> str:
+        """Why an entry is no delivery of one source; empty where it is."""
+        if entry.kind != "file":
+            return f"is a {entry.kind}, not a file; it is never opened"
+        if not matching:
+            globs = ", ".join(sorted(taker.file_glob for taker in self.takers))
+            return f"does not match file_glob {globs}"
+        if len(matching) > 1:
+            return f"matches the sources {' and '.join(taker.name for taker in matching)}"
+        if len(os.fsencode(entry.name)) > LONGEST_NAME:
+            return f"has a name of more than {LONGEST_NAME} bytes"
+        return ""

@@ -12,9 +12,14 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from sluice.errors import DeliveryError, printable
 from sluice.loading.table import bronze_table
+from sluice.reading.csv_strict import strictly
+from sluice.reading.headers import Header
 from sluice.registry import CsvDialect, Source
 
 ENCODINGS = {"utf-8": "UTF8", "latin-1": "LATIN1", "windows-1252": "WIN1252"}
+
+# What ends a COPY because of what is in the file.
+REFUSALS = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 # What PostgreSQL's refusals are called in the ledger, by SQLSTATE.
 REJECT_CODES = {
@@ -29,10 +34,33 @@ REJECT_CODES = {
 }
 
 
+def is_for_copy(source: Source) -> bool:
+    """Whether COPY can read the source's files as they are, and means what the registry means."""
+    dialect = source.dialect
+    return (
+        source.format in ("csv", "tsv")
+        and isinstance(dialect, CsvDialect)
+        and dialect.quote is not None
+        and dialect.comment is None
+        and not dialect.trailing_delimiter
+        and source.encoding in ENCODINGS
+        and all(
+            source.values_of(name).says_nothing
+            and column.mask is None
+            and column.from_file_name is None
+            for name, column in source.columns.items()
+        )
+    )
+
+
 def copy_csv(
-    connection: Connection, source: Source, columns: list[str], chunks: Iterable[bytes]
+    connection: Connection,
+    source: Source,
+    columns: list[str],
+    header: Header,
+    chunks: Iterable[bytes],
 ) -> int:
-    """Stream a CSV file with its header into the source's table.
+    """Stream the records of a CSV file into the source's table.
 
     Where there is neither a quote nor a backslash, CSV and COPY's text format mean the same, and
     PostgreSQL reads text with 6 % less work: the copy starts as text, and goes on as CSV from the
@@ -42,7 +70,8 @@ def copy_csv(
         connection: in the transaction that is the load.
         source: whose file it is.
         columns: the file's columns, in the file's order.
-        chunks: the file's bytes.
+        header: the file's header.
+        chunks: the file's bytes, from its start.
 
     Returns:
         How many records were loaded.
@@ -50,15 +79,24 @@ def copy_csv(
     Raises:
         DeliveryError: PostgreSQL refuses a record; the transaction has to be rolled back.
     """
-    plain = _PlainPart(chunks, source.csv_dialect)
-    rows = _copy(connection, source, columns, plain, as_text=True)
+    dialect = source.csv_dialect
+    plain = _PlainPart(strictly(_after(header.end, chunks), dialect), dialect)
+    rows = _copy(connection, source, columns, plain, as_text=True, lines_before=header.lines)
     if plain.rest is None:
         return rows
-    lines_before = rows + 1 if plain.has_header else 0
     rest: Iterable[bytes] = chain([plain.rest], plain.chunks)
     if connection.info.server_version < 180000:
         rest = _refuse_end_marker(rest)
+    lines_before = header.lines + rows
     return rows + _copy(connection, source, columns, rest, as_text=False, lines_before=lines_before)
+
+
+def _after(count: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes after the first ``count``."""
+    for chunk in chunks:
+        if count < len(chunk):
+            yield chunk[count:]
+        count = max(count - len(chunk), 0)
 
 
 class _PlainPart:
@@ -66,13 +104,11 @@ class _PlainPart:
 
     Attributes:
         chunks: what has not been read yet.
-        has_header: whether the header was among the plain records.
         rest: the bytes from the first special record on, as far as read; None at the file's end.
     """
 
     def __init__(self, chunks: Iterable[bytes], dialect: CsvDialect) -> None:
         self.chunks = iter(chunks)
-        self.has_header = False
         self.rest: bytes | None = None
         quote, escape = dialect.quote or "\\", dialect.escape or "\\"
         self._special = {quote.encode(), escape.encode(), b"\\"}
@@ -91,7 +127,6 @@ class _PlainPart:
             cut = pending.rfind(b"\n", 0, end if self._is_possible else 0) + 1
             plain, pending = pending[:cut], pending[cut:]
             if plain:
-                self.has_header = True
                 yield plain
             if special or not cut:  # line ends of another kind: left to CSV as well
                 self.rest = pending
@@ -107,12 +142,11 @@ def _copy(
     chunks: Iterable[bytes],
     *,
     as_text: bool,
-    lines_before: int = 0,
+    lines_before: int,
 ) -> int:
-    """One COPY of a part of the file; the header is in the part that starts at line 1."""
+    """One COPY of a part of the file."""
     dialect = source.csv_dialect
     options = [
-        SQL("header {}").format(Literal(lines_before == 0)),
         SQL("delimiter {}").format(Literal(dialect.delimiter)),
         SQL("encoding {}").format(Literal(ENCODINGS[source.encoding])),
         SQL("null ''"),
@@ -137,7 +171,7 @@ def _copy(
                 for piece in pieces:
                     copy.write(piece)
             return cursor.rowcount
-    except (psycopg.DataError, errors.ProgramLimitExceeded) as error:
+    except REFUSALS as error:
         raise _explain(error, lines_before) from None
 
 

@@ -12,23 +12,24 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 
 from psycopg import Connection
 
 from sluice.errors import DeliveryError, RetriableError, printable
+from sluice.landing.compression import Limits
 from sluice.landing.content import DeliveryContent, StillChangingError
 from sluice.landing.zone import Delivery, list_deliveries
 from sluice.loading import storing
-from sluice.loading.checks import run_checks
-from sluice.loading.copying import copy_csv
-from sluice.loading.table import delete_load, ensure_table, has_table, restart_row_numbers
-from sluice.reading.csv_header import HEAD_BYTES, read_header
+from sluice.loading.attempt import Attempt
+from sluice.loading.members import each_delivery
+from sluice.loading.progress import Tell
+from sluice.loading.table import ensure_table, has_table
 from sluice.registry import Source
 from sluice.settings import Settings
 from sluice.warehouse import ledger
 from sluice.warehouse.connections import connect, source_lock_key
 from sluice.warehouse.failures import retriable_failures
+from sluice.warehouse.fencing import hold_source
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,14 @@ class SourceReport:
         return tuple(entry for entry in self.entries if entry.outcome == "rejected")
 
 
-def load_source(settings: Settings, source: Source, beside: Iterable[Source] = ()) -> SourceReport:
+def load_source(
+    settings: Settings,
+    source: Source,
+    beside: Iterable[Source] = (),
+    *,
+    task: str | None = None,
+    tell: Tell | None = None,
+) -> SourceReport:
     """Load every settled delivery of a source, one after the other.
 
     A bad delivery is rejected and does not keep the others from being loaded.
@@ -62,15 +70,20 @@ def load_source(settings: Settings, source: Source, beside: Iterable[Source] = (
         settings: the instance.
         source: whose deliveries.
         beside: the sources of its landing folder; a file that two of them take is refused.
+        task: the orchestrator's name for this work, where it runs one attempt of it at a time:
+            an earlier attempt of the same name that hangs is ended.
+        tell: called with how far each load is; without it, long loads write log lines.
 
     Raises:
         RetriableError: the warehouse went away, or another load of the source holds its lock.
         ConfigError: the bronze table or a rule does not fit the registry.
     """
     application = f"sluice load {source.name}"
-    with _explained(source), connect(settings, "loader", application_name=application) as session:
-        session.autocommit = True  # transactions are opened where they are meant
-        session.execute("select pg_advisory_lock(%s)", (source_lock_key(source.name),))
+    with (
+        _explained(source),
+        connect(settings, "loader", application_name=application, autocommit=True) as session,
+        hold_source(session, settings, source.name, task=task),
+    ):
         session.execute("set jit = off")  # compiling the checks costs more than it saves
         with session.transaction():
             for column in ensure_table(session, source):
@@ -80,9 +93,10 @@ def load_source(settings: Settings, source: Source, beside: Iterable[Source] = (
         entries: list[ledger.Entry] = []
         left: list[str] = []
         listing = list_deliveries(settings, list(beside) or [source])
-        for delivery in listing.of_source(source.name):
+        files = in_order(source, listing.of_source(source.name))
+        for delivery in each_delivery(session, settings, source, files):
             try:
-                entry = load_delivery(session, settings, source, delivery)
+                entry = load_delivery(session, settings, source, delivery, tell)
             except StillChangingError as error:
                 logger.warning("%s", error)
                 left.append(error.message)
@@ -90,6 +104,17 @@ def load_source(settings: Settings, source: Source, beside: Iterable[Source] = (
                 _log(entry)
                 entries.append(entry)
         return SourceReport(source.name, tuple(entries), tuple(left))
+
+
+def in_order(source: Source, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """The deliveries in the order in which they are loaded.
+
+    By name; where the newest delivery is the whole truth, the one that was written last comes
+    last. (When a file was written never decides whether it is a new one.)
+    """
+    if source.write_disposition == "append":
+        return list(deliveries)
+    return sorted(deliveries, key=lambda delivery: delivery.state.modified_ns)  # stable: by name
 
 
 def make_missing_tables(connection: Connection, sources: Iterable[Source]) -> None:
@@ -106,21 +131,27 @@ def make_missing_tables(connection: Connection, sources: Iterable[Source]) -> No
 
 
 def load_delivery(
-    connection: Connection, settings: Settings, source: Source, delivery: Delivery
+    connection: Connection,
+    settings: Settings,
+    source: Source,
+    delivery: Delivery,
+    tell: Tell | None = None,
 ) -> ledger.Entry:
     """Load, skip or reject one delivery, then move its file; the caller holds the source's lock.
 
     Raises:
         StillChangingError: the file changed while it was read; nothing was recorded.
     """
-    attempt = _Attempt(connection, settings, source, delivery, datetime.now(UTC))
-    with DeliveryContent(delivery) as content:
+    attempt = Attempt(connection, settings, source, delivery, tell)
+    with DeliveryContent(delivery, Limits.of(settings)) as content:
         sha256 = None
-        if ledger.bytes_may_be_known(connection, source.name, delivery.state.size):
+        if ledger.bytes_may_be_known(connection, source.name, delivery.content_bytes):
             sha256 = content.fingerprint()
-        known = ledger.classify(connection, source.name, delivery.file_name, sha256)
+        known = ledger.classify(connection, source, delivery.file_name, sha256)
         try:
-            if known.is_to_load:
+            if known.action == "fail":
+                raise _refusal(known)
+            if known.action == "load":
                 entry = attempt.load(content, known)
             else:
                 entry = attempt.end("skipped", sha256 or content.fingerprint(), known)
@@ -130,76 +161,19 @@ def load_delivery(
     return entry
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    connection: Connection
-    settings: Settings
-    source: Source
-    delivery: Delivery
-    started_at: datetime
-
-    def load(self, content: DeliveryContent, known: ledger.Known) -> ledger.Entry:
-        """The load's one transaction; raises DeliveryError with everything rolled back."""
-        size = self.delivery.state.size
-        head = content.head(HEAD_BYTES)
-        columns = read_header(head, self.source, is_whole_file=size <= len(head))
-        with self.connection.transaction():
-            load_id, day = ledger.begin_load(self.connection)
-            replaced = 0
-            if known.replaces_load_id is not None:
-                replaced = delete_load(self.connection, self.source, known.replaces_load_id)
-            restart_row_numbers(self.connection, self.source)
-            rows = copy_csv(self.connection, self.source, columns, content.chunks())
-            sha256 = content.verify()
-            run_checks(self.connection, self.source, load_id)
-            entry = self._entry(
-                load_id, day, "loaded", sha256, known, rows_loaded=rows, rows_replaced=replaced
-            )
-            ledger.record(self.connection, entry)
-        return entry
-
-    def end(
-        self,
-        outcome: ledger.Outcome,
-        sha256: str,
-        known: ledger.Known,
-        error: DeliveryError | None = None,
-    ) -> ledger.Entry:
-        """Record a delivery that brings no rows."""
-        reason = ledger.reject_fields(error) if error else {}
-        with self.connection.transaction():
-            load_id, day = ledger.begin_load(self.connection)
-            entry = self._entry(load_id, day, outcome, sha256, known, **reason)
-            ledger.record(self.connection, entry)
-        return entry
-
-    def _entry(
-        self,
-        load_id: int,
-        day: date,
-        outcome: ledger.Outcome,
-        sha256: str,
-        known: ledger.Known,
-        **more: object,
-    ) -> ledger.Entry:
-        stored_path = storing.stored_path(
-            self.source, self.delivery.file_name, load_id, day, sha256, outcome
+def _refusal(known: ledger.Known) -> DeliveryError:
+    """Why a delivery is rejected that its source does not want for being what it is."""
+    if known.kind == "correction":
+        return DeliveryError(
+            "A file of this name was loaded with other bytes, and on_changed_file is fail.",
+            code="changed_file",
+            remedy="Deliver it under a new name, or withdraw the rows of the first one.",
         )
-        fields: dict[str, object] = {
-            "load_id": load_id,
-            "source": self.source.name,
-            "file_name": self.delivery.file_name,
-            "content_sha256": sha256,
-            "content_bytes": self.delivery.state.size,
-            "outcome": outcome,
-            "delivery_kind": known.kind,
-            "started_at": self.started_at,
-            "replaces_load_id": known.replaces_load_id if outcome == "loaded" else None,
-            "duplicate_of_load_id": known.duplicate_of_load_id,
-            "stored_path": stored_path,
-            **more,
-        }
-        return ledger.Entry(**fields)  # type: ignore[arg-type]
+    return DeliveryError(
+        f"Load {known.duplicate_of_load_id} brought the same bytes under another name, and"
+        " on_duplicate_file is fail.",
+        code="duplicate_file",
+    )
 
 
 def _log(entry: ledger.Entry) -> None:

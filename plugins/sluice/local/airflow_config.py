@@ -18,8 +18,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from sluice import __version__
-from sluice.settings import Settings
+import sluice
+from sluice.settings import Settings, StorageUrl
 from sluice.warehouse.bootstrap import airflow_database_uri
 from sluice.warehouse.passwords import password, prepare_home
 
@@ -53,8 +53,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
 
     Nothing of the caller's environment comes along but where programs and the user's home are: a
     proxy set there would stand between a task and the API server on this machine. Secrets are in
-    the configuration file and in ``settings.secrets``; only a warehouse of the user's own comes by
-    the variable that it was given in.
+    the configuration file and in ``settings.secrets``; only a warehouse of the user's own, and the
+    connections of object stores, come by the variables that they were given in.
     """
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     environment = {
@@ -73,6 +73,9 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         if text:
             environment[f"SLUICE_{name.upper()}"] = text
+        if isinstance(value, StorageUrl):
+            variable = f"AIRFLOW_CONN_{value.connection.upper()}"
+            environment.update({variable: os.environ[variable]} if variable in os.environ else {})
     return environment
 
 
@@ -80,7 +83,7 @@ def write_configuration(settings: Settings) -> str:
     """Write Airflow's configuration and password file where they are not current.
 
     Returns:
-        A fingerprint of the configuration, the environment and the versions: another one means
+        A fingerprint of the configuration, the environment and the code: another one means
         that processes started with the old one have to be started anew.
 
     Raises:
@@ -94,8 +97,17 @@ def write_configuration(settings: Settings) -> str:
     # SimpleAuthManager reads plain passwords, and would generate one and print it to its log.
     _write(password_file(settings), json.dumps({USER: airflow_password(settings)}) + "\n")
     environment = json.dumps(airflow_environment(settings), sort_keys=True)
-    versions = f"{__version__} {version('apache-airflow-core')} {sys.executable}"
+    versions = f"{_engine()} {version('apache-airflow-core')} {sys.executable}"
     return hashlib.sha256(f"{versions}\n{text}\n{environment}".encode()).hexdigest()
+
+
+def _engine() -> str:
+    """A hash of this package's modules: processes that run keep the ones that they started with."""
+    package = Path(sluice.__file__).parent
+    contents = hashlib.sha256()
+    for module in sorted(package.rglob("*.py")):
+        contents.update(module.read_bytes())
+    return contents.hexdigest()
 
 
 def airflow_password(settings: Settings) -> str:

@@ -67,7 +67,7 @@ def _pipeline_dag(settings: Settings, registry: Registry, pipeline: Pipeline) ->
         pipeline.name,
         description=_first_sentence(pipeline.description),
         doc_md=_pipeline_doc(settings, pipeline, sources),
-        schedule=AssetAny(*(landing_asset(source.name) for source in sources)),
+        schedule=_wakened_by(settings, pipeline),
         tags=sorted(pipeline.tags),
         default_args={"owner": pipeline.owner},
         catchup=False,
@@ -91,17 +91,25 @@ def _pipeline_dag(settings: Settings, registry: Registry, pipeline: Pipeline) ->
             **known,
             outlets=gold_assets(settings.dbt, pipeline.name),
         )
-        # The scheduler settles it without a worker; where a load failed, it makes the run a failed
-        # one, although everything else went on.
-        all_loaded = EmptyOperator(task_id="all_loaded", trigger_rule=TriggerRule.NONE_FAILED)
         group = TaskGroup("load", tooltip="one task a source") if len(sources) > 1 else None
         with group or nullcontext():
             loads = [_load_task(source, known, in_group=group is not None) for source in sources]
-        sense >> loads >> transform >> publish
-        loads >> all_loaded
+        if loads:
+            # The scheduler settles it without a worker; where a load failed, it makes the run a
+            # failed one, although everything else went on.
+            all_loaded = EmptyOperator(task_id="all_loaded", trigger_rule=TriggerRule.NONE_FAILED)
+            sense >> loads >> transform
+            loads >> all_loaded
         # Directly as well, so that sense can skip it.
-        sense >> transform
+        sense >> transform >> publish
     return dag
+
+
+def _wakened_by(settings: Settings, pipeline: Pipeline) -> AssetAny:
+    """What makes the pipeline run: deliveries of its sources, publications of those it reads."""
+    deliveries = [landing_asset(source) for source in pipeline.sources]
+    publications = [mart for other in pipeline.reads for mart in gold_assets(settings.dbt, other)]
+    return AssetAny(*deliveries, *publications)
 
 
 def _load_task(source: Source, known: dict[str, Any], *, in_group: bool) -> LoadOperator:
@@ -116,10 +124,16 @@ def _load_task(source: Source, known: dict[str, Any], *, in_group: bool) -> Load
 
 
 def _pipeline_doc(settings: Settings, pipeline: Pipeline, sources: list[Source]) -> str:
+    whens = ["files have arrived completely"] if sources else []
+    whens += [f"{other} has published" for other in pipeline.reads]
     lines = [
         pipeline.description,
         "",
-        f"Owner: {pipeline.owner}. Runs when files have arrived completely, or by hand.",
+        f"Owner: {pipeline.owner}. Runs when {' or '.join(whens)}, or by hand.",
+    ]
+    if not sources:
+        return "\n".join(lines)
+    lines += [
         "",
         "| source | drop files into | names | owner | what arrives |",
         "|---|---|---|---|---|",

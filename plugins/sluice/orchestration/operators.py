@@ -66,10 +66,15 @@ class SenseOperator(StepOperator, SkipMixin):
         sensed = steps.sense(self._settings, self._registry, self.pipeline)
         logger.info("deliveries wait for: %s", ", ".join(sensed.sources) or "no source")
         logger.info("loads that are not published yet: %s", sensed.pending_loads)
+        logger.info("publications that were not read yet: %s", sensed.pending_publications)
         task_instance = context["ti"]
         task_instance.xcom_push(
             key=SENSED_KEY,
-            value={"sources": list(sensed.sources), "pending_loads": sensed.pending_loads},
+            value={
+                "sources": list(sensed.sources),
+                "pending_loads": sensed.pending_loads,
+                "pending_publications": sensed.pending_publications,
+            },
         )
         is_by_hand = context["dag_run"].run_type == "manual"
         wanted = {load_task_id(source) for source in sensed.sources}
@@ -92,7 +97,9 @@ class LoadOperator(StepOperator):
 
     def execute(self, context: Any) -> dict[str, int]:  # noqa: ARG002
         """Load, and return how many deliveries came to which end, and how many rows came."""
-        report = steps.load(self._settings, self._registry, self.source)
+        # A DAG has one run at a time and a task one attempt: an earlier one was given up.
+        task = f"airflow {self.dag_id} {self.task_id}"
+        report = steps.load(self._settings, self._registry, self.source, task=task)
         outcomes = Counter(entry.outcome for entry in report.entries)
         rows = sum(entry.rows_loaded for entry in report.entries)
         logger.info(

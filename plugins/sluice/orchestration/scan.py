@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sluice.landing.zone import FileState, list_deliveries
+from sluice.landing.zone import FileState, landing_store, list_deliveries
 from sluice.registry import Source, read_registry
 from sluice.settings import Settings
 
@@ -58,7 +58,7 @@ class LandingZoneScan:
             for refusal in listing.refusals
             if not refusal.file_name  # the folder itself
         }
-        if not self.settings.landing.is_dir():
+        if not landing_store(self.settings).is_there():
             failures[str(self.settings.landing)] = "is not there"
         self._log_changes(failures)
         waiting: dict[str, set[tuple[str, FileState]]] = defaultdict(set)

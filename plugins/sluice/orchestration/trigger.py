@@ -54,6 +54,7 @@ class LandingZoneTrigger(BaseEventTrigger):
         scan = LandingZoneScan(load_settings())
         seen: Waiting = {}
         told_at = 0.0
+        is_first = True
         while True:
             started = time.monotonic()
             try:
@@ -71,7 +72,9 @@ class LandingZoneTrigger(BaseEventTrigger):
             if is_new or (seen and now - told_at >= REPEAT_SECONDS):
                 told_at = now
                 yield seen
-            await asyncio.sleep(_pause(scan, look, now - started))
+            # The first look at an object store loads its client, which costs seconds once.
+            await asyncio.sleep(_pause(scan, look, 0.0 if is_first else now - started))
+            is_first = False
 
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[Any]

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from sluice.landing.zone import list_deliveries
 from sluice.registry import Registry
 from sluice.settings import Settings
-from sluice.transforming import pending_loads
+from sluice.transforming import pending_loads, pending_publications
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class PipelineState:
     Attributes:
         pipeline: its name.
         pending_loads: loads that its gold does not contain.
+        pending_publications: publications of pipelines that it reads, likewise.
         last_publication: publication_id, published_at, rows_inserted, rows_updated,
             rows_deleted, marts; None before the first.
         failure: the message of its newest transformation, where that failed.
@@ -50,8 +51,15 @@ class PipelineState:
 
     pipeline: str
     pending_loads: int
+    pending_publications: int
     last_publication: dict[str, object] | None
     failure: str | None
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether it was published, and nothing is pending since."""
+        pending = self.pending_loads + self.pending_publications
+        return self.last_publication is not None and pending == 0
 
     @property
     def published_at(self) -> datetime | None:
@@ -117,6 +125,7 @@ def pipeline_states(connection: Connection, registry: Registry) -> list[Pipeline
         PipelineState(
             pipeline=name,
             pending_loads=len(pending_loads(connection, pipeline)),
+            pending_publications=len(pending_publications(connection, pipeline)),
             last_publication=_last_publication(connection, name),
             failure=_failure(connection, name),
         )

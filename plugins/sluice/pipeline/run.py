@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sluice.errors import SluiceError
 from sluice.loading import SourceReport, load_source, rejection_error
+from sluice.loading.progress import Progress
 from sluice.pipeline.steps import publish, transform
 from sluice.publishing import Publication
 from sluice.registry import Registry
 from sluice.settings import Settings
+
+
+def _say_progress(say: Callable[[str], None], source: str, progress: Progress) -> None:
+    say(f"loading {source}: {progress}")
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,12 @@ def run_pipeline(
     for name in pipeline.sources:
         say(f"loading {name}")
         try:
-            report = load_source(settings, registry.source(name), registry.sources_beside([name]))
+            report = load_source(
+                settings,
+                registry.source(name),
+                registry.sources_beside([name]),
+                tell=partial(_say_progress, say, name),
+            )
         except SluiceError as error:
             failures.append(error)
             continue

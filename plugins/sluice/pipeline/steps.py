@@ -15,7 +15,7 @@ from sluice.publishing import Publication
 from sluice.publishing import publish as publish_candidate
 from sluice.registry import Registry
 from sluice.settings import Settings
-from sluice.transforming import pending_loads
+from sluice.transforming import pending_loads, pending_publications
 from sluice.transforming import transform as transform_pipeline
 from sluice.warehouse.connections import connect
 from sluice.warehouse.failures import retriable_failures
@@ -28,15 +28,17 @@ class Sensed:
     Attributes:
         sources: its sources with settled deliveries in the landing zone.
         pending_loads: how many loads its published gold does not contain yet.
+        pending_publications: how many publications of the pipelines that it reads, likewise.
     """
 
     sources: tuple[str, ...]
     pending_loads: int
+    pending_publications: int = 0
 
     @property
     def is_anything_pending(self) -> bool:
         """Whether a run would change anything that is known here."""
-        return bool(self.sources) or self.pending_loads > 0
+        return bool(self.sources) or self.pending_loads > 0 or self.pending_publications > 0
 
 
 def sense(settings: Settings, registry: Registry, pipeline_name: str) -> Sensed:
@@ -62,12 +64,23 @@ def sense(settings: Settings, registry: Registry, pipeline_name: str) -> Sensed:
         ) as connection,
     ):
         make_missing_tables(connection, sources)
-        pending = len(pending_loads(connection, pipeline))
-    return Sensed(tuple(name for name in pipeline.sources if name in waiting), pending)
+        loads = len(pending_loads(connection, pipeline))
+        publications = len(pending_publications(connection, pipeline))
+    waiting_sources = tuple(name for name in pipeline.sources if name in waiting)
+    return Sensed(waiting_sources, loads, publications)
 
 
-def load(settings: Settings, registry: Registry, source_name: str) -> SourceReport:
+def load(
+    settings: Settings, registry: Registry, source_name: str, *, task: str | None = None
+) -> SourceReport:
     """Load what has arrived for a source.
+
+    Args:
+        settings: the instance.
+        registry: its registry.
+        source_name: which source.
+        task: the orchestrator's name for this work, where it runs one attempt of it at a time:
+            an earlier attempt of the same name that hangs is ended.
 
     Raises:
         DeliveryError: a delivery was rejected; every other one was dealt with before.
@@ -75,7 +88,7 @@ def load(settings: Settings, registry: Registry, source_name: str) -> SourceRepo
         RetriableError: the warehouse is away, or another load of the source is under way.
     """
     beside = registry.sources_beside([source_name])
-    report = load_source(settings, registry.source(source_name), beside)
+    report = load_source(settings, registry.source(source_name), beside, task=task)
     if report.rejected:
         raise rejection_error(report.rejected)
     return report

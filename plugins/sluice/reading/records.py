@@ -23,12 +23,12 @@ BATCH_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a record stands in its file.
+    r"""Where a record stands in its file.
 
     Attributes:
         number: its number, the first after the header is 1; as in ``_source_row_number``.
         raw: the record as text, line ends within it included, the one after it not. Bytes that
-            are not text in the file's encoding are written as ``\\xNN``. Not capped.
+            are not text in the file's encoding are written as ``\xNN``. Not capped.
         line: the line on which it begins, from 1 and counting the header; None where the format
             has no lines.
         offset: the byte at which it begins in the decompressed content; None where unknown.
@@ -49,12 +49,14 @@ class BadRecord:
         code: the stable word for the reason: ``REJECT_CODES`` in this module has all.
         reason: the reason in a sentence, with the value where there is one.
         column: the column concerned, if one is.
+        fields: the record's fields as far as it could be taken apart; None where it could not.
     """
 
     place: Place
     code: str
     reason: str
     column: str | None = None
+    fields: tuple[str | None, ...] | None = None
 
 
 @dataclass(slots=True)

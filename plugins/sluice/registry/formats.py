@@ -40,6 +40,8 @@ class CsvDialect(RegistryModel):
     """How many lines to pass over before the header."""
     header: bool = True
     """Whether the first record names the columns; without it they come in the registry's order."""
+    trailing_delimiter: bool = False
+    """Whether each record ends with a delimiter that no field follows."""
 
     @field_validator("delimiter", "quote", "escape", "comment")
     @classmethod

@@ -63,6 +63,9 @@ class Column(RegistryModel):
     """What the column means; shown in dbt's docs."""
     from_: StrictStr | None = Field(default=None, alias="from", min_length=1)
     """Its name in the files, where that is another: a header, or a dotted path into JSON."""
+    from_file_name: StrictStr | None = None
+    """A regular expression (Python's) with one group, searched for in the file's name: what the
+    group matches is the value of the records that have none."""
     start: int | None = Field(default=None, ge=1)
     """Where it begins in a `fixed_width` line, in characters from 1."""
     width: int | None = Field(default=None, ge=1)
@@ -88,6 +91,17 @@ class Column(RegistryModel):
     """The largest value allowed."""
     pattern: StrictStr | None = None
     """A regular expression (PostgreSQL's) that a `text` value must match as a whole."""
+
+    @field_validator("from_file_name")
+    @classmethod
+    def _has_one_group(cls, value: str | None) -> str | None:
+        try:
+            groups = 1 if value is None else re.compile(value).groups
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        if groups != 1:
+            raise ValueError("needs one group in parentheses, around the value")
+        return value
 
     @model_validator(mode="after")
     def _rules_fit_the_type(self) -> Column:
@@ -250,6 +264,12 @@ class Source(RegistryModel):
             return dialect
         return dialect.model_copy(update={"delimiter": "\t" if self.format == "tsv" else ","})
 
+    @property
+    def rescues(self) -> bool:
+        """Whether its bronze table has `_rescued_data`."""
+        contract = self.schema_contract
+        return "discard_value" in (contract.new_columns, contract.data_types)
+
     def values_of(self, column: str) -> ValueRules:
         """How the values of a column are written."""
         return self.columns[column].values.over(self.values)
@@ -271,16 +291,24 @@ class Pipeline(RegistryModel):
     """Who answers for it; the owner of its DAG."""
     tags: tuple[str, ...] = ()
     """Tags of its DAG."""
-    sources: tuple[Name, ...] = Field(min_length=1)
+    sources: tuple[Name, ...] = ()
     """The sources that it is built from."""
+    reads: tuple[Name, ...] = ()
+    """The pipelines whose marts it reads, as published; it runs when one of them has published."""
 
-    @field_validator("sources")
+    @field_validator("sources", "reads")
     @classmethod
     def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         twice = sorted({name for name in value if value.count(name) > 1})
         if twice:
             raise ValueError(f"{twice[0]} is named more than once")
         return value
+
+    @model_validator(mode="after")
+    def _is_built_from_something(self) -> Pipeline:
+        if not self.sources and not self.reads:
+            raise ValueError("names neither sources nor, in reads, pipelines that it is built from")
+        return self
 
 
 def is_name(text: str) -> bool:

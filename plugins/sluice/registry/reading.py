@@ -255,11 +255,46 @@ def _judge_pipelines(
                 stops.append(problem)
             elif not sources[source].model:
                 stops.extend(sources[source].problems)
+        misread = list(_misread(name, pipelines))
+        problems += misread
+        stops += misread
         if stops:
             broken[name] = tuple(stops)
         else:
             sound[name] = read.model
     return sound, broken
+
+
+def _misread(name: str, pipelines: Mapping[str, _ReadFile]) -> Iterator[Problem]:
+    """What is wrong with the pipelines that a pipeline reads.
+
+    One that is broken is no reason to stop: what it has published is still there.
+    """
+    read = pipelines[name]
+    for index, other in enumerate(read.model.reads if read.model else ()):
+        place = ("reads", index)
+        if other not in pipelines:
+            remedy = suggestion(other, pipelines.keys() - {name}, kind="pipelines")
+            yield read.problem(place, f"there is no pipeline {other!r}", remedy)
+        elif name in _read_from(other, pipelines):
+            yield read.problem(
+                place,
+                f"{name} would read what is built from itself, and wake itself without end",
+                "Take out one of the pipelines that lead back to it.",
+            )
+
+
+def _read_from(name: str, pipelines: Mapping[str, _ReadFile]) -> set[str]:
+    """A pipeline and all those that it reads, directly or through others."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current in pipelines and current not in found:
+            found.add(current)
+            model = pipelines[current].model
+            waiting.extend(model.reads if model else ())
+    return found
 
 
 def load_registry(project: Path) -> Registry:

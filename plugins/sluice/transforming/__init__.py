@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sluice.transforming.transformation import pending_loads, transform
+from sluice.transforming.transformation import pending_loads, pending_publications, transform
 
-__all__ = ["pending_loads", "transform"]
+__all__ = ["pending_loads", "pending_publications", "transform"]

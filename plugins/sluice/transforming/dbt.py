@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,34 @@ class Project:
                 f"Add models to dbt/models/gold/{self.pipeline}/; see docs/first-source.md.",
             )
         return sorted((_mart(model) for model in models), key=lambda mart: mart.name)
+
+    def marts_read(self, reads: Collection[str]) -> list[str]:
+        """The names of the other pipelines' marts that its models read as published.
+
+        Args:
+            reads: the pipelines that its entry in the registry says it reads.
+
+        Raises:
+            ConfigError: a mart is of another pipeline than those; its changes would go unseen.
+        """
+        pipeline_of = {node.name: node.fqn[2] for node in self._models() if node.fqn[1] == "gold"}
+        built = set(self.models_built())
+        found: set[str] = set()
+        for model in self._models():
+            if model.name not in built:
+                continue
+            read = [self.manifest.sources.get(node) for node in model.depends_on.nodes]
+            marts = {node.identifier for node in read if node and node.schema == "gold"}
+            for mart in sorted(marts & pipeline_of.keys()):
+                if pipeline_of[mart] not in reads:
+                    raise ConfigError(
+                        f"Model {model.name} reads {mart}, a mart of {pipeline_of[mart]}, which"
+                        f" pipeline {self.pipeline} does not say it reads.",
+                        f"In registry/pipelines/{self.pipeline}.yml: add {pipeline_of[mart]} to"
+                        " reads.",
+                    )
+            found |= marts
+        return sorted(found)
 
     def models_built(self) -> list[str]:
         """The names of all models that the pipeline's build writes: its own, and upstream.
@@ -186,6 +214,8 @@ def build(settings: Settings, project: Project, *, full_refresh: bool = False) -
     pipeline = project.pipeline
     arguments = ["build", "--select"]
     arguments += [f"path:models/silver/{pipeline}", f"+path:models/gold/{pipeline}"]
+    # Of the tests that ask several models: those alone whose models are all there to be asked.
+    arguments += ["--indirect-selection", "buildable"]
     # A unit test does not look at the data: it belongs to the project's checks, not to a run.
     arguments += ["--exclude-resource-type", "unit_test"]
     arguments += ["--full-refresh"] if full_refresh else []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from psycopg import Connection
+from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
 from sluice.errors import SluiceError, TransformError
@@ -20,11 +21,14 @@ logger = logging.getLogger(__name__)
 
 
 def pending_loads(connection: Connection, pipeline: Pipeline) -> list[int]:
-    """The loads of the pipeline's sources that its published gold does not contain yet."""
+    """The loads of the pipeline's sources that its published gold does not contain yet.
+
+    A withdrawal is one as well: gold contains it when the file's rows have left.
+    """
     rows = connection.execute(
         """
         select load_id from ops.loads
-        where source = any(%s) and outcome = 'loaded'
+        where source = any(%s) and outcome in ('loaded', 'withdrawn')
             and not exists (
                 select from ops.published_loads
                 where published_loads.pipeline = %s and published_loads.load_id = loads.load_id
@@ -36,12 +40,41 @@ def pending_loads(connection: Connection, pipeline: Pipeline) -> list[int]:
     return [load_id for (load_id,) in rows]
 
 
+def pending_publications(connection: Connection, pipeline: Pipeline) -> list[int]:
+    """The publications of the pipelines that it reads which its published gold does not contain.
+
+    Gold contains those from before its build began: a build keeps the marts that it reads from
+    being published until it has ended.
+    """
+    rows = connection.execute(
+        """
+        select publication_id from ops.publications
+        where pipeline = any(%s) and published_at > coalesce(
+            (
+                select transformations.started_at
+                from ops.publications as own
+                inner join ops.transformations using (transformation_id)
+                where own.pipeline = %s
+                order by own.publication_id desc
+                limit 1
+            ),
+            '-infinity'
+        )
+        order by publication_id
+        """,
+        (list(pipeline.reads), pipeline.name),
+    )
+    return [publication_id for (publication_id,) in rows]
+
+
 def transform(
     settings: Settings, pipeline: Pipeline, run_id: str, *, full_refresh: bool = False
 ) -> int:
     """Build and test the pipeline's candidate in ``gold_audit``.
 
-    No two builds that write the same model run at once, and none runs while it is published.
+    No two builds that write the same model run at once, and none runs while it is published. The
+    marts of other pipelines that it reads are not published meanwhile: all that it builds is made
+    from one state of them.
 
     Args:
         settings: the instance.
@@ -59,6 +92,8 @@ def transform(
     """
     project = dbt.parse(settings, pipeline.name)
     marts = project.marts()
+    locks = dict.fromkeys(project.marts_read(pipeline.reads), "pg_advisory_lock_shared")
+    locks |= dict.fromkeys(project.models_built(), "pg_advisory_lock")
     application = f"sluice transform {pipeline.name}"
     busy = f"Another run is building models of pipeline {pipeline.name}."
     with (
@@ -67,8 +102,9 @@ def transform(
             settings, "transformer", application_name=application, autocommit=True
         ) as connection,
     ):
-        for model in project.models_built():  # sorted: every run takes its locks in this order
-            connection.execute("select pg_advisory_lock(%s)", (advisory_key("model", model),))
+        for model, lock in sorted(locks.items()):  # every run takes its locks in this order
+            take = SQL("select {}(%s)").format(Identifier(lock))
+            connection.execute(take, (advisory_key("model", model),))
         transformation_id = _begin(connection, pipeline, run_id, marts)
         try:
             results = dbt.build(settings, project, full_refresh=full_refresh)

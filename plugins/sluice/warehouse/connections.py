@@ -32,6 +32,13 @@ _TRANSPORT: Mapping[str, str] = {
     "tcp_user_timeout": "180000",  # milliseconds
 }
 
+# The same for the server's side: locks of a machine that has vanished are free after a minute, not
+# after the system's two hours.
+_SERVER_TRANSPORT = (
+    "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+    " -c tcp_user_timeout=180000"
+)
+
 # Refusals that pass by themselves. A connection that fails has no SQLSTATE in libpq, only text.
 _PASSING = (
     "is starting up",
@@ -163,7 +170,7 @@ def open_connection(
     """
     options = (
         "-c TimeZone=UTC -c DateStyle=ISO,YMD "
-        f"-c lock_timeout={settings.lock_timeout_seconds * 1000}"
+        f"-c lock_timeout={settings.lock_timeout_seconds * 1000} {_SERVER_TRANSPORT}"
     )
     given = str(parameters.get("options", ""))
     merged = {

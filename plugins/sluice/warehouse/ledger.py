@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
@@ -11,30 +11,56 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from sluice.errors import DeliveryError, InternalError
+from sluice.registry import Source
 from sluice.warehouse.connections import advisory_key
 
-DeliveryKind = Literal["new", "same_again", "correction", "redelivery"]
-Outcome = Literal["loaded", "skipped", "rejected"]
+DeliveryKind = Literal["new", "same_again", "correction", "redelivery", "withdrawal"]
+Outcome = Literal["loaded", "skipped", "rejected", "withdrawn"]
+Action = Literal["load", "skip", "fail"]
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the ledger says of a delivery.
+    """What the ledger says of a delivery, and what its source wants done with such a one.
 
     Attributes:
         kind: which of the four cases it is.
-        replaces_load_id: the load whose rows a correction takes the place of.
+        action: whether it is loaded, skipped as known, or rejected for being what it is.
+        takes_out: the loads whose rows it takes the place of, ascending.
         duplicate_of_load_id: the load that brought the same bytes before.
+        part: which of the file's parts its rows are; see ``ops.files.part``.
     """
 
     kind: DeliveryKind
-    replaces_load_id: int | None = None
+    action: Action = "load"
+    takes_out: tuple[int, ...] = ()
     duplicate_of_load_id: int | None = None
+    part: int = 1
 
     @property
     def is_to_load(self) -> bool:
-        """Whether its rows are not in bronze yet."""
-        return self.kind in ("new", "correction")
+        """Whether its rows shall come into bronze."""
+        return self.action == "load"
+
+    @property
+    def replaces_load_id(self) -> int | None:
+        """The newest of the loads that it takes the place of."""
+        return self.takes_out[-1] if self.takes_out else None
+
+
+@dataclass(frozen=True)
+class Current:
+    """A load whose rows are in bronze.
+
+    Attributes:
+        load_id: the load.
+        part: which part of its file it is.
+        content_sha256: of the bytes that it brought.
+    """
+
+    load_id: int
+    part: int
+    content_sha256: str
 
 
 @dataclass(frozen=True)
@@ -53,11 +79,14 @@ class Entry:
     duplicate_of_load_id: int | None = None
     rows_loaded: int = 0
     rows_replaced: int = 0
+    rows_rejected: int = 0
     reject_code: str | None = None
     reject_reason: str | None = None
     reject_record: int | None = None
     reject_column: str | None = None
     stored_path: str | None = None
+    notes: list[str] = field(default_factory=list)
+    file_columns: list[str] | None = None
 
 
 ENTRY_COLUMNS = ", ".join(Entry.__dataclass_fields__)
@@ -120,56 +149,136 @@ def bytes_may_be_known(connection: Connection, source: str, size: int) -> bool:
     return bool(row and row[0])
 
 
-def classify(connection: Connection, source: str, file_name: str, sha256: str | None) -> Known:
+def classify(connection: Connection, source: Source, file_name: str, sha256: str | None) -> Known:
     """Which of the four cases a delivery is; ``sha256`` None stands for bytes never seen.
 
-    A rejected delivery is not known: the same file may load once the registry is mended.
+    The name is asked first, then the bytes: docs/adr/0004. A rejected delivery is not known, so
+    that the same file may load once the registry is mended; nor is a withdrawn one.
     """
-    current = connection.execute(
-        """
-        select loads.load_id, loads.content_sha256
-        from ops.files
-        join ops.loads on loads.load_id = files.current_load_id
-        where files.source = %s and files.file_name = %s
-        """,
-        (source, file_name),
-    ).fetchone()
-    if current and current[1] == sha256:
-        return Known("same_again", duplicate_of_load_id=current[0])
-    if current:
-        return Known("correction", replaces_load_id=current[0])
-    earlier = connection.execute(
-        """
-        select min(load_id) from ops.loads
-        where source = %s and content_sha256 = %s and outcome = 'loaded'
-        """,
-        (source, sha256),
-    ).fetchone()
-    if earlier and earlier[0] is not None:
-        return Known("redelivery", duplicate_of_load_id=earlier[0])
+    own = current_loads(connection, source.name, file_name)
+    if source.write_disposition == "replace":
+        return _classify_whole_truth(connection, source, own, sha256)
+    same = [load.load_id for load in own if load.content_sha256 == sha256]
+    if same:
+        return Known("same_again", "skip", duplicate_of_load_id=same[-1])
+    if own and source.on_changed_file == "append":
+        return Known("correction", part=own[-1].part + 1)
+    if own:
+        return _correction(source, tuple(sorted(load.load_id for load in own)))
+    earlier = _load_of_bytes(connection, source.name, sha256)
+    if earlier is not None:
+        return Known("redelivery", source.on_duplicate_file, duplicate_of_load_id=earlier)
     return Known("new")
 
 
-def record(connection: Connection, entry: Entry) -> None:
-    """Write an entry, and point the file at its load where the load brought rows."""
+def _classify_whole_truth(
+    connection: Connection, source: Source, own: Sequence[Current], sha256: str | None
+) -> Known:
+    """The same for a source whose newest delivery is all that there is.
+
+    Known bytes are those in bronze: older ones become the truth again when they are delivered
+    again.
+    """
+    truth = connection.execute(
+        """
+        select load_id, content_sha256 from ops.files
+        join ops.loads on load_id = current_load_id
+        where files.source = %s and current_load_id is not null
+        order by load_id
+        """,
+        (source.name,),
+    ).fetchall()
+    takes_out = tuple(load_id for load_id, _ in truth)
+    if len(truth) == 1 and truth[0][1] == sha256:
+        kind: DeliveryKind = "same_again" if own else "redelivery"
+        action = "skip" if own else source.on_duplicate_file
+        replaced = takes_out if action == "load" else ()
+        return Known(kind, action, replaced, duplicate_of_load_id=takes_out[0])
+    if own:
+        return _correction(source, takes_out)
+    earlier = _load_of_bytes(connection, source.name, sha256)
+    kind = "new" if earlier is None else "redelivery"
+    return Known(kind, takes_out=takes_out, duplicate_of_load_id=earlier)
+
+
+def _correction(source: Source, takes_out: tuple[int, ...]) -> Known:
+    if source.on_changed_file == "fail":
+        return Known("correction", "fail")
+    return Known("correction", takes_out=takes_out)
+
+
+def current_loads(connection: Connection, source: str, file_name: str) -> list[Current]:
+    """The loads of a file whose rows are in bronze, by part: one, unless changes are appended."""
+    with connection.cursor(row_factory=class_row(Current)) as cursor:
+        return cursor.execute(
+            """
+            select load_id, part, content_sha256 from ops.files
+            join ops.loads on load_id = current_load_id
+            where files.source = %s and files.file_name = %s
+            order by part
+            """,
+            (source, file_name),
+        ).fetchall()
+
+
+def _load_of_bytes(connection: Connection, source: str, sha256: str | None) -> int | None:
+    """The first load that brought these bytes and was not withdrawn with its file since."""
+    if sha256 is None:
+        return None
+    row = connection.execute(
+        """
+        select min(load_id) from ops.loads
+        where source = %s and content_sha256 = %s and outcome = 'loaded' and not exists (
+            select from ops.loads as withdrawal
+            where withdrawal.source = loads.source and withdrawal.file_name = loads.file_name
+                and withdrawal.outcome = 'withdrawn' and withdrawal.load_id > loads.load_id
+        )
+        """,
+        (source, sha256),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def record(connection: Connection, entry: Entry, known: Known | None = None) -> None:
+    """Write an entry, and point the files at the loads whose rows are in bronze now.
+
+    Args:
+        connection: in the transaction that is the load.
+        entry: what to write. A withdrawn file has no bytes to move, so nothing is left to do.
+        known: which loads it takes the place of, and which part of its file it is.
+    """
+    part = known.part if known else 1
     file_id = connection.execute(
         """
-        insert into ops.files (source, file_name) values (%s, %s)
-        on conflict (source, file_name) do update set source = excluded.source
+        insert into ops.files (source, file_name, part) values (%s, %s, %s)
+        on conflict (source, file_name, part) do update set source = excluded.source
         returning file_id
         """,
-        (entry.source, entry.file_name),
+        (entry.source, entry.file_name, part),
     ).fetchone()
     values = [getattr(entry, name) for name in Entry.__dataclass_fields__]
     marks = ", ".join(["%s"] * (len(values) + 1))
     connection.execute(
-        f"insert into ops.loads (file_id, {ENTRY_COLUMNS}) values ({marks})",  # noqa: S608
-        [file_id and file_id[0], *values],
+        f"""
+        insert into ops.loads (file_id, {ENTRY_COLUMNS}, stored_at)
+        values ({marks}, case when %s then clock_timestamp() end)
+        """,  # noqa: S608
+        [file_id and file_id[0], *values, entry.outcome == "withdrawn"],
     )
+    if entry.outcome not in ("loaded", "withdrawn"):
+        return
+    if known and known.takes_out:
+        connection.execute(
+            """
+            update ops.files set current_load_id = null
+            where source = %s and current_load_id = any(%s)
+            """,
+            (entry.source, list(known.takes_out)),
+        )
     if entry.outcome == "loaded":
         connection.execute(
-            "update ops.files set current_load_id = %s where source = %s and file_name = %s",
-            (entry.load_id, entry.source, entry.file_name),
+            "update ops.files set current_load_id = %s where file_id = %s",
+            (entry.load_id, file_id and file_id[0]),
         )
 
 
@@ -180,6 +289,28 @@ def entries_to_store(connection: Connection, source: str) -> Sequence[Entry]:
             f"select {ENTRY_COLUMNS} from ops.loads"  # noqa: S608
             " where source = %s and stored_at is null order by load_id",
             (source,),
+        ).fetchall()
+
+
+def plan_moves(connection: Connection, paths: Mapping[int, str]) -> Sequence[Entry]:
+    """Write where the files of loads go, before the first of them is moved.
+
+    Args:
+        connection: the loader's.
+        paths: the ``stored_path`` of each load, by its id.
+
+    Returns:
+        The entries as they are now, oldest first.
+    """
+    with connection.transaction(), connection.cursor(row_factory=class_row(Entry)) as cursor:
+        cursor.executemany(
+            "update ops.loads set stored_path = %s where load_id = %s and stored_at is null",
+            [(path, load_id) for load_id, path in paths.items()],
+        )
+        return cursor.execute(
+            f"select {ENTRY_COLUMNS} from ops.loads"  # noqa: S608
+            " where load_id = any(%s) order by load_id",
+            (list(paths),),
         ).fetchall()
 
 

@@ -57,6 +57,10 @@ _RIGHTS: tuple[LiteralString, ...] = (
     """alter default privileges for role sluice_transformer in schema gold
         grant select on tables to sluice_reader""",
 )
+# All that one transaction of a reader sees is one publication's, without the reader's doing.
+_ONE_STATE: LiteralString = (
+    "alter role sluice_reader set default_transaction_isolation = 'repeatable read'"
+)
 # Whoever is no superuser has to be a member of a role to make what the role shall own.
 _JOIN: LiteralString = "grant {} to current_user with set true, inherit true"
 _LEAVE: LiteralString = "revoke {} from current_user"
@@ -115,6 +119,8 @@ def missing_statements(
         for role in ROLES
         if database_role(role) not in state.roles
     ]
+    if database_role("reader") not in state.roles:
+        found.append(SQL(_ONE_STATE).format())
     if join:
         found += [SQL(_JOIN).format(owner) for owner in owners]
     if embedded:

@@ -1,0 +1,258 @@
+"""Whether a delivery costs by what it changes: the same files on a short and on a long history.
+
+Starts a PostgreSQL of its own, loads a history of 50,000 rows and one of 5,000,000 rows of the
+system ``engagement``, a day a file and about as many users a day in both, and builds their marts.
+Then, in turn, each gets deliveries of 10,000 rows and a correction of each; measured is the time
+of ``transform`` and of ``publish`` in a process that has dbt imported. Prints the medians and,
+stage by stage, what each model, the tests and the publication took.
+
+    .venv/bin/python benchmarks/incremental.py                       # about eight minutes
+    .venv/bin/python benchmarks/incremental.py --histories 50000 500000 --turns 3
+
+Exits with 1 where a delivery or a correction takes more than twice the time on the longest history
+that it takes on the shortest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shutil
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+import psycopg
+from pydantic import SecretStr
+
+from sluice.loading import load_source
+from sluice.local.postgres import administrator_uri, ensure_warehouse, stop_postgres
+from sluice.local.postgres_place import existing_data
+from sluice.pipeline import publish, transform
+from sluice.registry import Registry, load_registry
+from sluice.settings import PROJECT, Settings
+from sluice.warehouse.bootstrap import prepare_warehouse
+from sluice.warehouse.connections import connect
+
+PIPELINE, SOURCE = "engagement", "event_stream"
+PROMISED_RATIO = 2.0
+ROWS_A_DAY = 10_000
+# Users join over the days, use the app for a while and leave: as many for each day of the history,
+# above those that were there before, make some 4,000 active users a day in a history of any length.
+USERS_AT_FIRST, USERS_A_DAY = 13_000, 270
+
+
+@dataclass
+class History:
+    """An instance with so many rows, and deliveries that have yet to arrive.
+
+    Attributes:
+        rows: how long it is.
+        settings: its instance.
+        deliveries: what comes after it, name and rows.
+        seconds: by what was delivered, the time of each run's transformation and publication.
+        stages: by what was delivered and stage, the seconds of each run.
+    """
+
+    rows: int
+    settings: Settings
+    deliveries: list[tuple[str, list[str]]]
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    stages: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+
+
+def main() -> int:
+    """Run the benchmark; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--histories", type=int, nargs="+", default=[50_000, 5_000_000])
+    parser.add_argument("--rows", type=int, default=10_000, help="rows of a delivery")
+    parser.add_argument("--turns", type=int, default=7, help="deliveries, and corrections, of each")
+    arguments = parser.parse_args()
+    registry = load_registry(PROJECT)
+    with server() as settings:
+        histories = []
+        for rows in sorted(arguments.histories):
+            history = make_history(settings, rows, arguments.rows, arguments.turns)
+            print(f"history of {rows:,} rows: built in {first_run(history, registry):.1f} s")
+            histories.append(history)
+        for turn in range(arguments.turns):
+            for history in histories:
+                run_turn(history, registry, turn)
+    return report(histories)
+
+
+@contextmanager
+def server() -> Iterator[Settings]:
+    """Start a PostgreSQL of our own for the time of the benchmark."""
+    folder = Path(tempfile.mkdtemp(prefix="sluice-benchmark-"))
+    folder.chmod(0o711)  # the server may run as another user
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = Settings(home=folder / "home", postgres_port=port, settle_seconds=0)
+    try:
+        ensure_warehouse(settings)
+        yield settings
+    finally:
+        stop_postgres(settings)
+        data = existing_data(settings)
+        if data is not None and not data.is_relative_to(folder):
+            shutil.rmtree(data.parent)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_history(server: Settings, rows: int, delivery_rows: int, turns: int) -> History:
+    """Load a history into a database of its own, and keep what comes after it."""
+    name = f"history_{rows}"
+    settings = own_instance(server, name)
+    days = max(rows // ROWS_A_DAY, 1)
+    more = -(-turns * delivery_rows // ROWS_A_DAY)
+    generator = load_generator()
+    generated = generator.generate(
+        seed=1,
+        users=USERS_AT_FIRST + USERS_A_DAY * (days + more),
+        days=days + more,
+        rows=rows + turns * delivery_rows,
+    )
+    left, after = rows, []
+    for file_name, lines in generated:
+        if left:
+            generator.write_delivery(settings.landing / SOURCE / file_name, lines[:left])
+        after += lines[left:]
+        left = max(left - len(lines), 0)
+    deliveries = [
+        (f"delivery_{turn}.csv", after[turn * delivery_rows : (turn + 1) * delivery_rows])
+        for turn in range(turns)
+    ]
+    return History(rows, settings, deliveries)
+
+
+def own_instance(server: Settings, name: str) -> Settings:
+    """An instance on the same server, with a database and folders of its own."""
+    uri = administrator_uri(server)
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    folder = server.home.parent / name
+    shutil.copytree(server.secrets, folder / "home" / "secrets")
+    uri = f"{uri.rpartition('/')[0]}/{name}"
+    settings = Settings(
+        home=folder / "home",
+        landing=folder / "landing",
+        archive=folder / "archive",
+        rejected=folder / "rejected",
+        warehouse=SecretStr(uri),
+        settle_seconds=0,
+    )
+    prepare_warehouse(settings, uri)
+    return settings
+
+
+def load_generator() -> ModuleType:
+    """The generator of the engagement system; it belongs to no package."""
+    path = PROJECT / "data" / "samples" / f"{PIPELINE}.py"
+    specification = importlib.util.spec_from_file_location("engagement_samples", path)
+    if specification is None or specification.loader is None:
+        raise SystemExit(f"{path} cannot be read")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def first_run(history: History, registry: Registry) -> float:
+    """Load the history, build and publish its marts; the seconds of the last two."""
+    load(history.settings, registry)
+    started = time.perf_counter()
+    run(history.settings, registry)
+    return time.perf_counter() - started
+
+
+def load(settings: Settings, registry: Registry) -> None:
+    """Load what waits; it must be sound."""
+    report = load_source(settings, registry.source(SOURCE))
+    if report.rejected or not report.entries:
+        raise SystemExit(f"not loaded: {report}")
+
+
+def run(settings: Settings, registry: Registry) -> tuple[int, float, float]:
+    """Transform and publish; the transformation's id, and the seconds of each."""
+    started = time.perf_counter()
+    transformation = transform(settings, registry, PIPELINE, "benchmark")
+    built = time.perf_counter()
+    publish(settings, PIPELINE, transformation)
+    return transformation, built - started, time.perf_counter() - built
+
+
+def run_turn(history: History, registry: Registry, turn: int) -> None:
+    """Deliver one file and then its correction, and measure what each takes."""
+    name, rows = history.deliveries[turn]
+    # A tenth of the records gone, the others as they were, each under another number.
+    corrected = [row for number, row in enumerate(rows) if number % 10]
+    shown = []
+    for kind, content in (("delivery", rows), ("correction", corrected)):
+        load_generator().write_delivery(history.settings.landing / SOURCE / name, content)
+        load(history.settings, registry)
+        transformation, transforming, publishing = run(history.settings, registry)
+        history.seconds[kind].append(transforming + publishing)
+        for stage, seconds in node_seconds(history.settings, transformation).items():
+            history.stages[kind, stage].append(seconds)
+        history.stages[kind, "transform in all"].append(transforming)
+        history.stages[kind, "publish"].append(publishing)
+        shown.append(f"{kind} {transforming + publishing:.2f} s")
+    print(f"turn {turn + 1}, {history.rows:,} rows: {', '.join(shown)}", flush=True)
+
+
+def node_seconds(settings: Settings, transformation: int) -> dict[str, float]:
+    """How long each model of a transformation took, and its tests together."""
+    with connect(settings, "transformer", application_name="benchmark") as connection:
+        rows = connection.execute(
+            """
+            select
+                case
+                    when resource_type = 'model' then split_part(unique_id, '.', 3)
+                    else resource_type || 's'
+                end,
+                sum(execution_seconds)
+            from ops.node_results
+            where transformation_id = %s
+            group by 1
+            """,
+            (transformation,),
+        ).fetchall()
+    return dict(rows)
+
+
+def report(histories: Sequence[History]) -> int:
+    """Print every stage's median on each history and the ratios; returns the exit code."""
+    kept = True
+    columns = "".join(f"{history.rows:>13,}" for history in histories)
+    for kind in histories[0].seconds:
+        print(f"\n{kind}: median seconds on a history of{columns:>{13 * len(histories) + 3}}")
+        for stage in sorted(stage for of, stage in histories[-1].stages if of == kind):
+            print_medians(stage, [history.stages[kind, stage] for history in histories])
+        medians = print_medians("transform + publish", [each.seconds[kind] for each in histories])
+        ratio = medians[-1] / medians[0]
+        kept = kept and ratio <= PROMISED_RATIO
+        print(f"ratio {ratio:.2f}  (promised: {PROMISED_RATIO} or less)")
+    return 0 if kept else 1
+
+
+def print_medians(label: str, measured: Sequence[Sequence[float]]) -> list[float]:
+    """Print one line of the table; the medians that it shows."""
+    medians = [statistics.median(seconds) if seconds else 0.0 for seconds in measured]
+    print(f"  {label:<36}{''.join(f'{median:>13.3f}' for median in medians)}")
+    return medians
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,187 @@
+"""From the fields of a record as the file has them to a row as bronze takes it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+
+from sluice.loading.table import RESCUED
+from sluice.reading import headers
+from sluice.reading.records import REJECT_CODES, BadRecord, Batch, Place
+from sluice.reading.values import converters, null_words
+from sluice.registry import Source
+
+Row = Sequence[str | None]
+
+
+@dataclass(frozen=True)
+class Unfit(Exception):  # noqa: N818  (a verdict, not a failure of the program)
+    """A value of a record is not one that its column takes."""
+
+    code: str
+    column: str
+    reason: str
+
+
+class Preparation:
+    """How the records of one file become rows: places, null words, conversions, masks, rescue.
+
+    Attributes:
+        columns: the columns of bronze that the rows fill, in the rows' order.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        names: Sequence[str],
+        mapping: headers.Mapping,
+        masks: Mapping[str, Callable[[str], str]],
+        file_name: str,
+    ) -> None:
+        contract = source.schema_contract
+        self._names = names
+        self._forbidden = mapping.forbidden
+        self._rescued = mapping.rescued
+        self._masks = masks
+        self._rescues_values = contract.data_types == "discard_value"
+        self._rescues = source.rescues
+        new = [name for _, name in mapping.new]
+        given = _from_file_name(source, file_name)
+        self._appended = [given[name] for name in given if name not in mapping.columns]
+        absent = [name for name in given if name not in mapping.columns]
+        self._filled = (*mapping.columns, *new, *absent)
+        self.columns = (*self._filled, RESCUED) if self._rescues else self._filled
+        positions = [*mapping.positions, *(index for index, _ in mapping.new)]
+        self._position = dict(zip(self._filled, positions, strict=False))
+        self._pick = None
+        if positions != list(range(len(names))):
+            pick = itemgetter(*positions)
+            self._pick = pick if len(positions) > 1 else lambda fields: (pick(fields),)
+        words, converting = null_words(source), converters(source)
+        self._steps = [
+            (index, name, words.get(name, frozenset()), converting.get(name), masks.get(name))
+            for index, name in enumerate(self._filled)
+            if words.get(name) or name in converting or name in masks
+        ]
+        self._given = [
+            (index, given[name]) for index, name in enumerate(mapping.columns) if name in given
+        ]
+        self._as_it_is = not (self._steps or self._rescues or self._forbidden or given)
+
+    def rows(self, batch: Batch) -> tuple[list[int], list[Row], list[BadRecord]]:
+        """The rows of a batch.
+
+        Returns:
+            For each row the index of its record in the batch; the rows; the records that are
+            none, because a value cannot be converted or stands in a column that may have none.
+        """
+        if self._as_it_is:
+            pick = self._pick
+            rows = list(map(pick, batch.fields)) if pick else list(batch.fields)
+            return list(range(len(rows))), rows, []
+        indexes: list[int] = []
+        ready: list[Row] = []
+        bad: list[BadRecord] = []
+        for index, fields in enumerate(batch.fields):
+            try:
+                ready.append(self._row(fields))
+            except Unfit as unfit:
+                bad.append(self.reject(batch, index, unfit.code, unfit.column, unfit.reason))
+            else:
+                indexes.append(index)
+        return indexes, ready, bad
+
+    def _row(self, fields: Row) -> Row:
+        for index, name in self._forbidden:
+            if fields[index] is not None:
+                raise Unfit(
+                    "unknown_value", name, f"{name} is no column of the registry, and has a value."
+                )
+        row = list(self._pick(fields) if self._pick else fields)
+        row += self._appended
+        rescued = {
+            name: fields[index] for index, name in self._rescued if fields[index] is not None
+        }
+        self._convert(row, rescued)
+        for index, value in self._given:
+            if row[index] is None:
+                row[index] = value
+        if self._rescues:
+            row.append(json.dumps(rescued, ensure_ascii=False) if rescued else None)
+        return row
+
+    def _convert(self, row: list[str | None], rescued: dict[str, str | None]) -> None:
+        """Null words, conversions and masks, in place; what cannot be converted may be rescued."""
+        for index, name, words, convert, mask in self._steps:
+            value = row[index]
+            if value is None:
+                continue
+            if value in words:
+                row[index] = None
+                continue
+            if convert is not None:
+                try:
+                    value = convert(value)
+                except ValueError as error:
+                    if not self._rescues_values:
+                        raise Unfit("wrong_type", name, f"{name}: {error}") from None
+                    rescued[name], value = value, None
+            row[index] = mask(value) if mask is not None and value is not None else value
+
+    def rescue(self, row: Row, columns: Sequence[str]) -> Row | None:
+        """The row with the values of some columns kept aside; None where the contract forbids."""
+        if not self._rescues_values:
+            return None
+        mended = list(row)
+        rescued = json.loads(mended[-1]) if mended[-1] else {}
+        for column in columns:
+            index = self._filled.index(column)
+            rescued[column], mended[index] = mended[index], None
+        mended[-1] = json.dumps(rescued, ensure_ascii=False)
+        return mended
+
+    def reject(
+        self, batch: Batch, index: int, code: str, column: str | None, reason: str
+    ) -> BadRecord:
+        """A record of a batch as a rejected one."""
+        record = BadRecord(batch.places(index), code, reason, column, tuple(batch.fields[index]))
+        return self.masked(record)
+
+    def masked(self, record: BadRecord) -> BadRecord:
+        """The record without the values of masked columns."""
+        if not self._masks:
+            return record
+        place, fields = record.place, record.fields
+        if fields is None or len(fields) != len(self._names):
+            hidden = "[masked: the record could not be taken apart, and some columns are masked]"
+            return replace(
+                record,
+                place=_with_raw(place, hidden),
+                reason=f"{REJECT_CODES.get(record.code, record.code)}.".capitalize(),
+                fields=None,
+            )
+        shown = list(fields)
+        for name, mask in self._masks.items():
+            position = self._position.get(name)
+            value = shown[position] if position is not None else None
+            if position is not None and value is not None:
+                shown[position] = mask(value)
+        raw = json.dumps(dict(zip(self._names, shown, strict=True)), ensure_ascii=False)
+        return replace(record, place=_with_raw(place, raw), fields=tuple(shown))
+
+
+def _from_file_name(source: Source, file_name: str) -> dict[str, str | None]:
+    """What the file's name gives to the columns that take something from it."""
+    matches = {
+        name: re.search(column.from_file_name, file_name)
+        for name, column in source.columns.items()
+        if column.from_file_name is not None
+    }
+    return {name: match and match[1] for name, match in matches.items()}
+
+
+def _with_raw(place: Place, raw: str) -> Place:
+    return replace(place, raw=raw)

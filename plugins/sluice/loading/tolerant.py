@@ -1,0 +1,246 @@
+"""The tolerant path: a reader takes the records apart, PostgreSQL judges every value.
+
+Each batch is one COPY that passes over what a column's type does not take or a rule forbids, and
+says so in a notice; only the records that these name are then asked about one by one. The next
+batch is read meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import psycopg
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+from sluice.errors import InternalError
+from sluice.landing.streams import ahead
+from sluice.loading.checks import broken_condition, judge_rows, try_rules
+from sluice.loading.copying import REFUSALS
+from sluice.loading.preparing import Preparation, Row
+from sluice.loading.rejects import Rejects
+from sluice.loading.table import bronze_table
+from sluice.loading.verdicts import CODES, frozen, type_verdicts
+from sluice.reading.records import BadRecord, Batch, Reader
+from sluice.registry import Source
+
+# Of the notices of ops.note_broken_rule.
+BROKEN_RULE = "01S01"
+
+# Each is a megabyte of the file, some ten times that as Python's objects.
+BATCHES_AHEAD = 2
+
+
+class TolerantLoad:
+    """Brings the records of one reader into bronze, in the load's transaction."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        source: Source,
+        reader: Reader,
+        preparation: Preparation,
+        rejects: Rejects,
+    ) -> None:
+        self._connection = connection
+        self._source = source
+        self._reader = reader
+        self._preparation = preparation
+        self._rejects = rejects
+        names = map(Identifier, ("_source_row_number", *preparation.columns))
+        broken = broken_condition(source)
+        kept = SQL("where ({}) is not true or ops.note_broken_rule(_source_row_number)")
+        self._statement = SQL(
+            "copy {} ({}) from stdin with (on_error ignore, log_verbosity verbose,"
+            " encoding 'UTF8') {}"
+        ).format(
+            bronze_table(source),
+            SQL(", ").join(names),
+            SQL("") if broken is None else kept.format(broken),
+        )
+
+    def run(self) -> Iterator[int]:
+        """Load every batch.
+
+        Yields:
+            After each batch, how many rows there are.
+
+        Raises:
+            DeliveryError: the file cannot be read on, or more records are rejected than may be.
+            ConfigError: a rule is not one that PostgreSQL can apply.
+        """
+        # Notices say which records were passed over; the setting ends with the transaction.
+        self._connection.execute("set local client_min_messages = notice")
+        try_rules(self._connection, self._source)
+        loaded = 0
+        for some, bad in ahead(self._prepared(), BATCHES_AHEAD):
+            count, refused = self._load(some)
+            loaded += count
+            if bad or refused:
+                self._rejects.add(sorted([*bad, *refused], key=lambda record: record.place.number))
+            yield loaded
+
+    def _prepared(self) -> Iterator[tuple[_Rows, list[BadRecord]]]:
+        """The rows of each batch, ready to be sent, and its records that are none."""
+        for batch in self._reader.batches():
+            indexes, rows, unfit = self._preparation.rows(batch)
+            bad = [self._preparation.masked(record) for record in batch.bad] + unfit
+            yield _Rows.of(batch, indexes, rows), bad
+
+    def _load(self, some: _Rows) -> tuple[int, list[BadRecord]]:
+        """Copy rows; returns how many came in, and the records that did not."""
+        if not some.rows:
+            return 0, []
+        try:
+            with self._connection.transaction():
+                count, passed_over, broken = self._copy(some)
+        except REFUSALS as error:
+            return self._divide(some, error)
+        missing = len(some.rows) - count
+        if not missing:
+            return count, []
+        refused = self._broken(some, sorted(broken))
+        untyped = missing - len(refused)
+        if not untyped:
+            return count, refused
+        if len(passed_over) != untyped:  # the notices are not to be understood: ask all
+            passed_over = set(range(len(some.rows)))
+        more, untaken = self._judge(some, sorted(passed_over), untyped)
+        return count + more, [*refused, *untaken]
+
+    def _broken(self, some: _Rows, positions: Sequence[int]) -> list[BadRecord]:
+        """The records that break a rule."""
+        if not positions:
+            return []
+        rows = [some.rows[position] for position in positions]
+        columns = self._preparation.columns
+        failures = judge_rows(self._connection, self._source, columns, rows)
+        if len(failures) != len(positions):
+            raise InternalError(
+                f"{len(positions)} records break a rule, and {len(failures)} of them are known."
+            )
+        return [
+            self._reject(
+                some, positions[failure.number], failure.code, failure.column, failure.reason
+            )
+            for failure in failures
+        ]
+
+    def _reject(
+        self, some: _Rows, position: int, code: str, column: str | None, reason: str
+    ) -> BadRecord:
+        index = some.indexes[position]
+        return self._preparation.reject(some.batch, index, code, column, reason)
+
+    def _divide(self, some: _Rows, error: psycopg.Error) -> tuple[int, list[BadRecord]]:
+        """A record that ends the whole COPY is found by halves."""
+        if len(some.rows) == 1:
+            code = CODES.get(error.sqlstate or "", "wrong_type")
+            message = f"PostgreSQL refuses the record: {error.diag.message_primary}."
+            return 0, [self._reject(some, 0, code, None, message)]
+        middle = len(some.rows) // 2
+        first, first_refused = self._load(some.part(slice(None, middle)))
+        second, second_refused = self._load(some.part(slice(middle, None)))
+        return first + second, first_refused + second_refused
+
+    def _copy(self, some: _Rows) -> tuple[int, set[int], set[int]]:
+        """One COPY.
+
+        Returns:
+            How many rows came in; the positions of the rows with a value of no type; of those
+            that break a rule.
+        """
+        passed_over: list[int] = []
+        broken: set[int] = set()
+
+        def note(diagnostic: psycopg.errors.Diagnostic) -> None:
+            number = re.search(r"\d+", diagnostic.message_primary or "")
+            if diagnostic.sqlstate == BROKEN_RULE and number:
+                broken.add(bisect_left(some.numbers, int(number[0])))
+            else:
+                passed_over.append(int(number[0]) - 1 if number else -1)
+
+        self._connection.add_notice_handler(note)
+        try:
+            with self._connection.cursor() as cursor:
+                with cursor.copy(self._statement) as copy:
+                    copy.write(some.lines)
+                # The last notice is the sum of the others.
+                return cursor.rowcount, set(passed_over[:-1]), broken
+        finally:
+            self._connection.remove_notice_handler(note)
+
+    def _judge(
+        self, some: _Rows, positions: Sequence[int], missing: int
+    ) -> tuple[int, list[BadRecord]]:
+        """Why rows were passed over; where the contract says so, without their bad values."""
+        columns, rows = self._preparation.columns, {n: some.rows[n] for n in positions}
+        found = type_verdicts(self._connection, self._source, columns, rows)
+        if len(found) != missing:
+            raise InternalError(
+                f"COPY passed over {missing} records, and {len(found)} have a value to blame."
+            )
+        refused: list[BadRecord] = []
+        kept: list[tuple[int, Row]] = []
+        for position, verdicts in found.items():
+            row, index = some.rows[position], some.indexes[position]
+            mended = self._preparation.rescue(row, [verdict.column for verdict in verdicts])
+            if mended is not None:
+                kept.append((index, mended))
+                continue
+            first = verdicts[0]
+            refused.append(self._reject(some, position, first.code, first.column, first.reason))
+        if refused and self._source.schema_contract.data_types == "freeze":
+            raise frozen(refused[0])
+        if not kept:
+            return 0, refused
+        indexes, mended_rows = zip(*kept, strict=True)
+        count, more = self._load(_Rows.of(some.batch, indexes, mended_rows))
+        return count, refused + more
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of one batch.
+
+    Attributes:
+        batch: which.
+        indexes: for each row, the index of its record in the batch.
+        rows: the values.
+        numbers: the records' numbers.
+        lines: all of it as COPY reads it.
+    """
+
+    batch: Batch
+    indexes: Sequence[int]
+    rows: Sequence[Row]
+    numbers: Sequence[int]
+    lines: bytes
+
+    @classmethod
+    def of(cls, batch: Batch, indexes: Sequence[int], rows: Sequence[Row]) -> _Rows:
+        numbers = [batch.numbers[index] for index in indexes]
+        return cls(batch, indexes, rows, numbers, encode(numbers, rows))
+
+    def part(self, which: slice) -> _Rows:
+        return _Rows.of(self.batch, self.indexes[which], self.rows[which])
+
+
+SPECIAL = "\\\t\n\r"
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def encode(numbers: Sequence[int], rows: Sequence[Row]) -> bytes:
+    r"""Rows in COPY's text format, the row number first; one line a row, whatever is in it."""
+    whole = "".join(filter(None, chain.from_iterable(rows)))
+    if any(character in whole for character in SPECIAL):
+        rows = [[value and value.translate(_ESCAPES) for value in row] for row in rows]
+    lines = [
+        f"{number}\t" + "\t".join(["\\N" if value is None else value for value in row])
+        for number, row in zip(numbers, rows, strict=True)
+    ]
+    return ("\n".join(lines) + "\n").encode()

@@ -1,0 +1,168 @@
+"""What PostgreSQL says of values: why it does not take one, and what would become of a record.
+
+PostgreSQL judges each value by its column's type and each record by the rules, in queries that
+read nothing but the values they are given; so the session may be one that can only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from psycopg import Connection
+
+from sluice.errors import DeliveryError
+from sluice.loading.checks import judge_rows
+from sluice.loading.preparing import Preparation, Row
+from sluice.reading.headers import map_columns
+from sluice.reading.records import BadRecord, Batch
+from sluice.registry import Source
+
+# SQLSTATE -> the code of a rejected record.
+CODES = {"22003": "out_of_range", "22008": "out_of_range", "54000": "too_long"}
+
+_JUDGE = """
+    select position, column_name, verdict.message, verdict.sql_error_code
+    from unnest(%s::int[], %s::text[], %s::text[], %s::text[])
+        with ordinality as asked (position, column_name, value, type_name, place),
+        pg_input_error_info(value, type_name) as verdict
+    where verdict.message is not null
+    order by place
+"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why a value is not one of its column.
+
+    Attributes:
+        column: the column.
+        code: the stable word for the reason.
+        reason: the reason in a sentence, with the value.
+    """
+
+    column: str
+    code: str
+    reason: str
+
+
+def type_verdicts(
+    connection: Connection,
+    source: Source,
+    columns: Sequence[str],
+    rows: Mapping[int, Row],
+) -> dict[int, list[Verdict]]:
+    """PostgreSQL's word on the values that their columns' types do not take.
+
+    Args:
+        connection: any.
+        source: whose columns.
+        columns: the names of the rows' columns.
+        rows: the rows to ask about, by their positions.
+
+    Returns:
+        By position, ascending, a verdict for each bad value in the order of the columns.
+    """
+    types = {
+        index: (name, source.columns[name].postgres_type)
+        for index, name in enumerate(columns)
+        if name in source.columns and source.columns[name].data_type != "text"
+    }
+    asked = [
+        (position, name, value, type_name)
+        for position, row in sorted(rows.items())
+        for index, (name, type_name) in types.items()
+        if (value := row[index]) is not None
+    ]
+    found: dict[int, list[Verdict]] = {}
+    if asked:
+        arrays = [list(values) for values in zip(*asked, strict=True)]
+        for position, column, message, state in connection.execute(_JUDGE, arrays):
+            verdict = Verdict(column, CODES.get(state, "wrong_type"), f"{column}: {message}.")
+            found.setdefault(position, []).append(verdict)
+    return found
+
+
+def frozen(record: BadRecord) -> DeliveryError:
+    """One bad value refuses the delivery, where the contract freezes types."""
+    return DeliveryError(
+        f"Record {record.place.number}: {record.reason}",
+        code=record.code,
+        record=record.place.number,
+        column=record.column,
+        remedy="schema_contract freezes data_types: one such value refuses the delivery.",
+    )
+
+
+@dataclass
+class Judged:
+    """What would become of a batch.
+
+    Attributes:
+        numbers: the numbers of the records that would be loaded.
+        rows: their values, in the order of ``Judge.columns``.
+        bad: the records that would be rejected, those of the batch included; by their numbers.
+    """
+
+    numbers: Sequence[int] = ()
+    rows: Sequence[Row] = ()
+    bad: list[BadRecord] = field(default_factory=list)
+
+
+class Judge:
+    """Judges the records of one file of a source, without loading them.
+
+    Attributes:
+        columns: the columns that the file's values would go to.
+    """
+
+    def __init__(
+        self, connection: Connection, source: Source, names: Sequence[str], file_name: str = ""
+    ) -> None:
+        """Hold the file's fields against the source's columns.
+
+        Raises:
+            DeliveryError: the source does not take a file with these fields.
+        """
+        mapping = map_columns(names, source)
+        self._connection = connection
+        self._source = source
+        self._preparation = Preparation(source, names, mapping, {}, file_name)
+        self.columns = self._preparation.columns
+
+    def judge(self, batch: Batch) -> Judged:
+        """What becomes of the records of a batch.
+
+        Raises:
+            DeliveryError: a value's type is wrong, and the source refuses the delivery then.
+            ConfigError: a rule of the source cannot be applied.
+        """
+        indexes, rows, bad = self._preparation.rows(batch)
+        kept = dict(zip(indexes, rows, strict=True))
+        for index, verdicts in self._types(kept).items():
+            mended = self._preparation.rescue(kept[index], [each.column for each in verdicts])
+            if mended is not None:
+                kept[index] = mended
+                continue
+            first, _ = verdicts[0], kept.pop(index)
+            reject = self._preparation.reject
+            bad.append(reject(batch, index, first.code, first.column, first.reason))
+            if self._source.schema_contract.data_types == "freeze":
+                raise frozen(bad[-1])
+        positions = list(kept)
+        for failure in judge_rows(
+            self._connection, self._source, self.columns, list(kept.values())
+        ):
+            index = positions[failure.number]
+            del kept[index]
+            bad.append(
+                self._preparation.reject(batch, index, failure.code, failure.column, failure.reason)
+            )
+        return Judged(
+            [batch.numbers[index] for index in kept],
+            list(kept.values()),
+            sorted([*batch.bad, *bad], key=lambda record: record.place.number),
+        )
+
+    def _types(self, rows: Mapping[int, Row]) -> dict[int, list[Verdict]]:
+        return type_verdicts(self._connection, self._source, self.columns, rows)

@@ -1,0 +1,175 @@
+"""What a record of a delimited file is: RFC 4180 in the declared dialect, as patterns.
+
+Everything that reads CSV asks here, so that the header, the fast path's guard and the tolerant
+reader cannot differ. A field is quoted as a whole or has no quote at all; an empty field without
+quotes is a missing value; LF, CRLF and CR each end a record outside of quotes.
+
+The patterns are possessive throughout: each character is looked at once, however broken it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluice.registry import CsvDialect
+
+# A longer record is refused: it would take memory many times over on its way to PostgreSQL.
+RECORD_BYTES = 16 << 20
+
+LINE_END = re.compile(r"\r\n|\n|\r")
+LINE = re.compile(r"[^\r\n]*+")
+
+# How much of a value is shown in a reason.
+SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a dialect's patterns, for text and for bytes that extend ASCII.
+
+    Attributes:
+        after: holds where a field may begin: at the start, after a delimiter or a line end.
+        before: holds where a field may end: before a delimiter or a line end.
+        quote: the quote; empty where the dialect has none.
+        content: what may stand between two quotes of a field.
+        plain: the characters of a field without quotes.
+        field: a field.
+        delimiter: the delimiter.
+    """
+
+    after: str
+    before: str
+    quote: str
+    content: str
+    plain: str
+    field: str
+    delimiter: str
+
+
+def parts_of(dialect: CsvDialect) -> Parts:
+    """The parts of a dialect's patterns."""
+    delimiter = re.escape(dialect.delimiter or ",")
+    quote = re.escape(dialect.quote or "")
+    escape = re.escape(dialect.escape or dialect.quote or "")
+    plain = rf"[^{quote}{delimiter}\r\n]*+"
+    content = rf"(?:[^{quote}{escape}]++|{escape}[{quote}{escape}]?+)*+"
+    if escape == quote:
+        content = rf"(?:[^{quote}]++|{quote}{quote})*+"
+    field = rf"(?:{quote}{content}{quote}|{plain})" if quote else plain
+    return Parts(
+        after=rf"(?<![^{delimiter}\r\n])",
+        before=rf"(?=[{delimiter}\r\n])",
+        quote=quote,
+        content=content if quote else "",
+        plain=plain,
+        field=field,
+        delimiter=delimiter,
+    )
+
+
+class Grammar:
+    """The records of a dialect with a known number of fields, in decoded text.
+
+    Attributes:
+        dialect: the dialect.
+        width: how many fields a record has.
+        quote: the quote; empty where the dialect has none.
+        doubled: the quote twice, where that stands for one within quotes; else empty.
+        delimiter: the delimiter.
+        record: a record with as many fields as it must have, a group for each field as it is
+            written and one for the line end; matches nothing, with no group, where there is none.
+        any_record: a record with any number of fields, a group for its line end.
+        whole_fields: the fields up to the first that is broken, each with its delimiter.
+        content: what stands within a quoted field after its first quote.
+        to_field_end: the rest of a field in which quotes mean nothing.
+    """
+
+    def __init__(self, dialect: CsvDialect, width: int) -> None:
+        parts = parts_of(dialect)
+        self.dialect = dialect
+        self.width = width
+        self.quote = dialect.quote or ""
+        self.doubled = self.quote * 2 if dialect.escape in (None, dialect.quote) else ""
+        self.delimiter = dialect.delimiter or ","
+        fields = parts.delimiter.join([f"({parts.field})"] * width)
+        end = r"(\r\n|\n|\r|\Z)"
+        trailing = parts.delimiter if dialect.trailing_delimiter else ""
+        self.record = re.compile(f"{fields}{trailing}{end}|")
+        self.any_record = re.compile(f"(?:{parts.field}{parts.delimiter})*+{parts.field}{end}")
+        self.whole_fields = re.compile(f"(?:{parts.field}{parts.delimiter})*+")
+        self.content = re.compile(parts.content)
+        self.to_field_end = re.compile(rf"[^{parts.delimiter}\r\n]*+")
+        self._field = re.compile(rf"({parts.field})({parts.delimiter}|[\r\n]|\Z)")
+        self.value = _value_of(dialect)
+        # How many fields a record seems to have, counted by its delimiters.
+        self.written_width = width + dialect.trailing_delimiter
+
+    def fields(self, text: str, start: int) -> list[str | None]:
+        """The values of a record's fields, however many; up to the first that is broken."""
+        fields = []
+        while match := self._field.match(text, start):
+            fields.append(self.value(match[1]))
+            if match[2] != self.delimiter:
+                break
+            start = match.end()
+        return fields
+
+    def ends_field(self, text: str, position: int) -> bool:
+        """Whether a field may end before the character at a place."""
+        return position >= len(text) or text[position] in (self.delimiter, "\r", "\n")
+
+    def begins_field(self, text: str, position: int) -> bool:
+        """Whether a field may begin at a place."""
+        return position == 0 or text[position - 1] in (self.delimiter, "\r", "\n")
+
+
+def _value_of(dialect: CsvDialect) -> Callable[[str], str | None]:
+    """Gives the value of a field as it is written; None for a missing one."""
+    quote = dialect.quote
+    if quote is None:
+        return lambda written: written or None
+    if dialect.escape in (None, quote):
+        return lambda written: (
+            (written[1:-1].replace(quote * 2, quote) if written[0] == quote else written)
+            if written
+            else None
+        )
+    escape = dialect.escape or quote
+    escaped = re.compile(f"{re.escape(escape)}([{re.escape(quote)}{re.escape(escape)}])")
+    return lambda written: (
+        (escaped.sub(r"\1", written[1:-1]) if written[0] == quote else written) if written else None
+    )
+
+
+def shown(value: str) -> str:
+    """A value for a reason: quoted, on one line, cut where it is long."""
+    cut = value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "…"
+    return repr(cut).replace("\\udc", "\\x")  # a byte that is no text, not the surrogate for it
+
+
+def line_end_before(text: str, place: int) -> str:
+    """The line end that stands before a place; empty where none does."""
+    if text.endswith("\r\n", 0, place):
+        return "\r\n"
+    return text[place - 1] if place and text[place - 1] in "\r\n" else ""
+
+
+def has_only(piece: str, line_end: str) -> bool:
+    """Whether all line ends of a text are of one kind."""
+    if line_end == "\r\n":
+        count = piece.count(line_end)
+        return piece.count("\r") == count == piece.count("\n")
+    return bool(line_end) and ("\r" if line_end == "\n" else "\n") not in piece
+
+
+def has_empty_field(piece: str, delimiter: str, line_end: str) -> bool:
+    """Whether a field may be empty in a text without quotes and empty lines."""
+    return (
+        piece.startswith(delimiter)
+        or piece.endswith(delimiter)
+        or any(
+            pair in piece for pair in (delimiter * 2, delimiter + line_end, line_end + delimiter)
+        )
+    )

@@ -1,0 +1,170 @@
+"""Writes a sheet of the workbook on its standard input, a JSON array a row, to its output.
+
+A process of its own, started by ``excel``: calamine holds a sheet in memory as a whole, with a
+place for each cell between its corners, and a crafted file of a few kB can ask for so much that the
+process is ended. Here that ends this process, at ``MEMORY_BYTES``, and the memory is given back.
+
+The first line is an object: empty, or with ``problem`` in a sentence, ``code`` and ``remedy``. In a
+row, a text is a value, null an empty cell, and an array of one text an error such as #N/A.
+"""
+
+from __future__ import annotations
+
+import datetime
+import resource
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from io import BytesIO
+from typing import Any, BinaryIO
+
+import msgspec
+import python_calamine
+
+from sluice.reading.excel_errors import UNEXPECTED, error_cells
+
+# 16 million cells, as many as a sheet of all rows and 16 columns has, take 1.5 GB.
+MEMORY_BYTES = 4 << 30
+
+# What the parts of a workbook may unpack to: ten times what Excel itself writes for such a sheet.
+UNPACKED_BYTES = 4 << 30
+
+# Up to here, every whole number is a float of its own.
+EXACT = 2**53
+
+# Whatever it is encrypted with, an encrypted workbook is a compound file with this in it.
+ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+
+PASSWORD = "Save it without a password."  # noqa: S105
+
+
+class UnreadableError(Exception):
+    """The workbook cannot be read.
+
+    Attributes:
+        code: the stable word.
+        remedy: what its sender can do.
+    """
+
+    def __init__(self, problem: str, code: str, remedy: str = "") -> None:
+        super().__init__(problem)
+        self.code = code
+        self.remedy = remedy
+
+
+def main(sheet: str) -> int:
+    """Write the sheet; the exit code is 0 also where it cannot be read and the output says so.
+
+    Args:
+        sheet: a number from 1, or a name after a colon.
+    """
+    for limit, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
+        with suppress(OSError, ValueError):  # some systems have no such limit
+            resource.setrlimit(limit, (most, most))
+    encode = msgspec.json.encode
+    output = sys.stdout.buffer
+    file = BytesIO(sys.stdin.buffer.read())
+    try:
+        rows = read_sheet(file, sheet[1:] if sheet.startswith(":") else int(sheet))
+    except UnreadableError as error:
+        output.write(encode({"problem": str(error), "code": error.code, "remedy": error.remedy}))
+        return 0
+    output.write(b"{}\n")
+    for row in rows:
+        output.write(encode(row) + b"\n")
+    return 0
+
+
+def read_sheet(file: BinaryIO, sheet: str | int) -> Iterator[list[Any]]:
+    """The rows of a sheet from its first, their cells from column A.
+
+    Raises:
+        UnreadableError: there is no such sheet, or the workbook cannot be read.
+    """
+    _refuse_unfit(file)
+    file.seek(0)
+    try:
+        workbook = python_calamine.load_workbook(file)
+        number = _find(workbook.sheet_names, sheet)
+        found = workbook.get_sheet_by_index(number)
+    except python_calamine.PasswordError:
+        raise UnreadableError("The workbook is encrypted.", "bad_structure", PASSWORD) from None
+    except (python_calamine.CalamineError, OSError) as error:
+        problem = f"The file cannot be read as an Excel workbook: {error}."
+        raise UnreadableError(problem, "bad_structure") from None
+    try:
+        errors = error_cells(file, number)
+    except UNEXPECTED as error:
+        problem = f"The workbook's parts are not as Excel writes them: {error!r}."
+        raise UnreadableError(problem, "bad_structure", "Open it in Excel and save it.") from None
+    return _rows(found, errors)
+
+
+def _find(names: list[str], sheet: str | int) -> int:
+    if isinstance(sheet, int) and sheet <= len(names):
+        return sheet - 1
+    if sheet in names:
+        return names.index(str(sheet))
+    which = f"no sheet {sheet!r}" if isinstance(sheet, str) else f"no sheet number {sheet}"
+    raise UnreadableError(
+        f"The workbook has {which}; it has {', '.join(map(repr, names))}.",
+        "bad_structure",
+        "Correct excel.sheet in the registry, or deliver the sheet.",
+    )
+
+
+def _refuse_unfit(file: BinaryIO) -> None:
+    """What would otherwise be refused with less to say, or too late."""
+    start = file.read(8)
+    file.seek(0)
+    if start.startswith(b"\xd0\xcf\x11\xe0") and ENCRYPTED in file.read():
+        raise UnreadableError("The workbook is encrypted.", "bad_structure", PASSWORD)
+    file.seek(0)
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > UNPACKED_BYTES:
+        problem = f"The workbook unpacks to {size:,} bytes; at most {UNPACKED_BYTES:,} are read."
+        raise UnreadableError(problem, "too_large", "Deliver the data as CSV or Parquet.")
+
+
+def _rows(
+    sheet: python_calamine.CalamineSheet, errors: dict[tuple[int, int], str]
+) -> Iterator[list[Any]]:
+    by_row: dict[int, dict[int, str]] = {}
+    for (row, column), name in errors.items():
+        by_row.setdefault(row, {})[column] = name
+    for number, cells in enumerate(sheet.iter_rows()):
+        texts: list[Any] = [text_of(cell) for cell in cells]
+        for column, name in by_row.get(number, {}).items():
+            texts += [None] * (column + 1 - len(texts))
+            texts[column] = [name]
+        yield texts
+
+
+def text_of(cell: Any) -> str | None:
+    """A cell's value as text; None where it is empty.
+
+    Excel has floats only: a whole number is written without a fraction.
+    """
+    if isinstance(cell, str):
+        return cell or None
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) <= EXACT else repr(cell)
+    if isinstance(cell, datetime.datetime):
+        return cell.isoformat(sep=" ")
+    if isinstance(cell, datetime.timedelta):
+        seconds, micros = divmod(cell // datetime.timedelta(microseconds=1), 1_000_000)
+        text = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return f"{text}.{micros:06}" if micros else text
+    if isinstance(cell, datetime.date | datetime.time):
+        return cell.isoformat()
+    return str(cell)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

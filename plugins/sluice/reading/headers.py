@@ -1,0 +1,321 @@
+"""The names that a file gives its fields, and which of them feeds which column.
+
+A field feeds the column whose ``from`` is its name, exactly. Other columns are fed by the field
+of their own name: exactly so, or by its ``snake_case`` where the source says ``column_names:
+snake_case``. The order of the fields is free.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sluice.errors import DeliveryError
+from sluice.reading.csv_grammar import LINE_END, Grammar, shown
+from sluice.registry import CsvDialect, Source
+from sluice.registry.models import SYSTEM_COLUMNS, is_name
+
+HEAD_BYTES = 1 << 16  # a header is a few hundred bytes; this bounds what is read to find its end
+
+# PostgreSQL cuts longer names without an error, which would let two names meet.
+NAME_BYTES = 63
+
+# What an export of rejected records has beside the file's own columns: passed over when it comes
+# back.
+EXPORTED = "_reject_"
+
+# What dlt writes for these; all else that is no letter, digit or underscore becomes one of those.
+SPOKEN = str.maketrans("+-*@|", "x_xal")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header of a delimited file.
+
+    Attributes:
+        names: the names, in the file's order.
+        end: how many bytes stand before the first record, a byte order mark included.
+        lines: how many lines stand before it.
+        line_end: what ends the header's line; empty where the file ends with it.
+    """
+
+    names: tuple[str, ...]
+    end: int
+    lines: int
+    line_end: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Which field of a file feeds which column.
+
+    Attributes:
+        columns: the declared columns that the file has, in the file's order.
+        positions: the index of the field that feeds each of ``columns``.
+        new: fields that the registry lacks and bronze gains (``new_columns: evolve``): the index,
+            and the name of the column.
+        rescued: fields that the registry lacks and ``_rescued_data`` keeps (``discard_value``): the
+            index, and the file's name for it.
+        forbidden: fields that the registry lacks and that must be empty (``discard_row``): the
+            index, and the file's name for it.
+        missing: declared columns that the file lacks and that stay empty.
+    """
+
+    columns: tuple[str, ...]
+    positions: tuple[int, ...]
+    new: tuple[tuple[int, str], ...] = ()
+    rescued: tuple[tuple[int, str], ...] = ()
+    forbidden: tuple[tuple[int, str], ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each field of the file feeds a declared column: COPY can read it as it is."""
+        return not (self.new or self.rescued or self.forbidden)
+
+
+def snake_case(name: str) -> str:
+    """A name as dlt normalises it: lower case ASCII letters, digits and single underscores.
+
+    Spaces around it go. A capital begins a new word (``OrderID`` is ``order_id``). ``+`` and ``*``
+    become ``x``, ``@`` becomes ``a``, ``|`` becomes ``l``; every other run of characters, accented
+    letters too, becomes one underscore (``Größe (cm)`` is ``gr_e_cmx``), an underscore at the end
+    an ``x``. A name that begins with a digit gets an underscore before it.
+    """
+    words = re.sub(r"[^a-zA-Z0-9_]+", "_", name.strip().translate(SPOKEN))
+    words = re.sub(r"([^_])([A-Z][a-z]+)", r"\1_\2", words)
+    words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
+    if words[:1].isdigit():
+        words = "_" + words
+    stripped = words.rstrip("_")
+    return re.sub(r"_+", "_", stripped + "x" * (len(words) - len(stripped)))
+
+
+def field_names(source: Source) -> tuple[str, ...]:
+    """The names that the fields of a file without a header go by: the columns', in their order."""
+    return tuple(column.from_ or name for name, column in source.columns.items())
+
+
+def read_header(
+    head: bytes,
+    dialect: CsvDialect,
+    encoding: str,
+    *,
+    is_whole_file: bool,
+    is_without_mark: bool = False,
+) -> Header:
+    """The header of a delimited file, from its first bytes.
+
+    Of a dialect without a header, only the lines to pass over are looked at; there are no names.
+
+    Args:
+        head: the first bytes of the file.
+        dialect: how the file is written.
+        encoding: its encoding, one that extends ASCII.
+        is_whole_file: whether that is all of it.
+        is_without_mark: whether a byte order mark was taken off the head before.
+
+    Raises:
+        DeliveryError: there is no header, or it cannot be read.
+    """
+    text = head.decode(encoding, errors="surrogateescape")
+    has_mark = text.startswith("\ufeff") and not is_without_mark
+    start = _first_line(text, int(has_mark), dialect)
+    end, line_end = start, ""
+    names: tuple[str, ...] = ()
+    if dialect.header:
+        match = Grammar(dialect, 1).any_record.match(text, start)
+        if match is None or not (match[1] == "\n" or match.end() < len(text) or is_whole_file):
+            raise _unreadable(text[start:], is_whole_file=is_whole_file)
+        end, line_end = match.end(), match[1]
+        if end - start == len(line_end):
+            raise DeliveryError(
+                "The file is empty: it has no header."
+                if end == len(text)
+                else "The line that should be the header is empty.",
+                code="no_header",
+                remedy="The first line must name the columns.",
+            )
+        names = _names(text[start:end], dialect)
+    size = len(text[:end].encode(encoding, errors="surrogateescape"))
+    return Header(names, size, len(LINE_END.findall(text, 0, end)), line_end)
+
+
+def _first_line(text: str, start: int, dialect: CsvDialect) -> int:
+    """Where the first line begins that is neither to be passed over nor a comment."""
+    for _ in range(dialect.skip_lines):
+        match = LINE_END.search(text, start)
+        start = match.end() if match else len(text)
+    while dialect.header and dialect.comment and text.startswith(dialect.comment, start):
+        match = LINE_END.search(text, start)
+        start = match.end() if match else len(text)
+    return start
+
+
+def _names(header: str, dialect: CsvDialect) -> tuple[str, ...]:
+    """The names in a header's text, line end included."""
+    try:
+        header.encode()
+    except UnicodeEncodeError:
+        raise DeliveryError(
+            f"The header is no text in the file's encoding: {shown(header.strip())}.",
+            code="bad_encoding",
+            remedy="Deliver it in the declared encoding, or correct encoding in the registry.",
+        ) from None
+    fields = Grammar(dialect, 1).fields(header, 0)
+    names = [field or "" for field in fields]
+    if dialect.trailing_delimiter and not names[-1]:
+        names.pop()
+    return tuple(names)
+
+
+def _unreadable(text: str, *, is_whole_file: bool) -> DeliveryError:
+    line = LINE_END.split(text, maxsplit=1)
+    if len(line) == 1 and not is_whole_file:
+        return DeliveryError(
+            f"The first line cannot be read as a header: it does not end within {HEAD_BYTES}"
+            " bytes.",
+            code="no_header",
+        )
+    return DeliveryError(
+        f"The first line cannot be read as a header: its quotes are broken: {shown(line[0])}.",
+        code="no_header",
+    )
+
+
+def map_columns(names: Sequence[str], source: Source) -> Mapping:
+    """Which field of a file feeds which column of its source.
+
+    Args:
+        names: the names of the file's fields, in its order; ``field_names(source)``, or the
+            columns' own names in the registry's order, where the file names none.
+        source: whose file it is.
+
+    Raises:
+        DeliveryError: two fields have one name or feed one column, or a column is missing or new
+            that ``schema_contract`` does not let be so.
+    """
+    if tuple(names) == tuple(source.columns):
+        return Mapping(tuple(source.columns), tuple(range(len(source.columns))))
+    _refuse_duplicates(names)
+    fed = _fed_columns(names, source)
+    absent = [name for name in source.columns if name not in fed.values()]
+    _refuse_missing(absent, names, source)
+    unknown = [
+        index
+        for index, name in enumerate(names)
+        if index not in fed and not name.startswith(EXPORTED)
+    ]
+    return Mapping(
+        columns=tuple(fed.values()),
+        positions=tuple(fed),
+        missing=tuple(absent),
+        **_unknown_fields(unknown, names, source),
+    )
+
+
+def _refuse_duplicates(names: Sequence[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1 and name:
+            raise DeliveryError(
+                f"The header names {name!r} more than once.", code="duplicate_column", column=name
+            )
+
+
+def _fed_columns(names: Sequence[str], source: Source) -> dict[int, str]:
+    """The column that each field feeds, by the field's index, in the file's order."""
+    by_from = {column.from_: name for name, column in source.columns.items() if column.from_}
+    by_name = {name for name, column in source.columns.items() if not column.from_}
+    fed: dict[int, str] = {}
+    for index, name in enumerate(names):
+        own = snake_case(name) if source.column_names == "snake_case" else name
+        column = by_from.get(name) or (own if own in by_name else None)
+        if column is None:
+            continue
+        if column in fed.values():
+            other = next(names[place] for place, fed_one in fed.items() if fed_one == column)
+            raise DeliveryError(
+                f"The header names {column} more than once: as {other!r} and as {name!r}.",
+                code="duplicate_column",
+                column=column,
+            )
+        fed[index] = column
+    return fed
+
+
+def _refuse_missing(absent: Iterable[str], names: Sequence[str], source: Source) -> None:
+    may_lack = source.schema_contract.missing_columns == "evolve"
+    missing = [
+        name
+        for name in absent
+        if not (may_lack and source.columns[name].nullable)
+        and source.columns[name].from_file_name is None
+    ]
+    if missing:
+        written = ", ".join(repr(source.columns[name].from_ or name) for name in missing)
+        raise DeliveryError(
+            f"The header lacks {written}; it has {list(names)}.",
+            code="missing_column",
+            column=missing[0],
+            remedy=f"Deliver the columns, or take them out of registry/sources/{source.name}.yml.",
+        )
+
+
+def _unknown_fields(
+    unknown: Sequence[int], names: Sequence[str], source: Source
+) -> dict[str, tuple[tuple[int, str], ...]]:
+    """What becomes of the fields that the registry lacks, as ``Mapping`` calls it."""
+    if not unknown:
+        return {}
+    shown_names = {index: names[index] or f"column_{index + 1}" for index in unknown}
+    mode = source.schema_contract.new_columns
+    if mode == "freeze":
+        listed = ", ".join(repr(name) for name in shown_names.values())
+        nameless = next((index for index in unknown if not names[index]), None)
+        detail = "" if nameless is None else f" Field {nameless + 1} of the header has no name."
+        raise DeliveryError(
+            f"The header has columns that the registry does not: {listed}.{detail}",
+            code="unknown_column",
+            column=shown_names[unknown[0]],
+            remedy=f"Add them to registry/sources/{source.name}.yml, or deliver the file without"
+            " them.",
+        )
+    if mode == "evolve":
+        return {"new": _new_columns(shown_names, source)}
+    return {"rescued" if mode == "discard_value" else "forbidden": tuple(shown_names.items())}
+
+
+def _new_columns(names: dict[int, str], source: Source) -> tuple[tuple[int, str], ...]:
+    """The names in bronze of the fields that it gains."""
+    new: dict[str, str] = {}
+    for name in names.values():
+        column = _column_name(name)
+        other = column if column in source.columns else new.get(column)
+        if other is not None:
+            raise DeliveryError(
+                f"The header's {name!r} would be the column {column}, as {other!r} is already.",
+                code="duplicate_column",
+                column=name,
+                remedy=f"Declare its column in registry/sources/{source.name}.yml, with `from`.",
+            )
+        new[column] = name
+    return tuple(zip(names, new, strict=True))
+
+
+def _column_name(name: str) -> str:
+    """The name in bronze of a column that a file brings: snake_case, and one that can be declared.
+
+    A name that is too long keeps its beginning and ends with a digest of the whole.
+    """
+    column = snake_case(name)
+    if not column[:1].isalpha():
+        column = f"column_{column.lstrip('_')}"
+    if len(column) > NAME_BYTES:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        column = f"{column[: NAME_BYTES - 9].rstrip('_')}_{digest}"
+    if column in SYSTEM_COLUMNS or not is_name(column):
+        column = f"column_{column}"
+    return column

@@ -1,0 +1,113 @@
+"""What ``ops.rejected_rows`` says of a source's files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+
+@dataclass(frozen=True)
+class RejectedFile:
+    """A file whose newest load has rejected records.
+
+    Attributes:
+        load_id: that load.
+        file_name: the file.
+        outcome: ``loaded`` without these records, or ``rejected`` with all of them.
+        rows_loaded: records in bronze.
+        rows_rejected: records here; of a rejected delivery, a sample.
+        reject_reason: why the whole delivery was rejected, where it was.
+        file_columns: the names of the file's fields; None where they are not known.
+        loaded_at: when.
+    """
+
+    load_id: int
+    file_name: str
+    outcome: str
+    rows_loaded: int
+    rows_rejected: int
+    reject_reason: str | None
+    file_columns: list[str] | None
+    loaded_at: datetime
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """One rejected record; see the comments on ``ops.rejected_rows``."""
+
+    load_id: int
+    file_name: str
+    row_number: int
+    line_number: int | None
+    byte_offset: int | None
+    code: str
+    column_name: str | None
+    reason: str
+    raw_record: str
+    raw_is_cut: bool
+    fields: list[str | None] | None
+
+
+@dataclass(frozen=True)
+class RejectCount:
+    """How many records were rejected for one reason."""
+
+    code: str
+    column_name: str | None
+    records: int
+
+
+def rejected_files(
+    connection: Connection, source: str, file_name: str | None = None
+) -> list[RejectedFile]:
+    """The files of a source whose newest load has rejected records, newest first."""
+    with connection.cursor(row_factory=class_row(RejectedFile)) as cursor:
+        return cursor.execute(
+            """
+            select load_id, file_name, outcome, rows_loaded, rows_rejected, reject_reason,
+                file_columns, loaded_at
+            from (
+                select distinct on (file_id) * from ops.loads
+                where source = %(source)s and outcome <> 'skipped'
+                    and (%(file)s::text is null or file_name = %(file)s)
+                order by file_id, load_id desc
+            ) as newest
+            where rows_rejected > 0
+            order by load_id desc
+            """,
+            {"source": source, "file": file_name},
+        ).fetchall()
+
+
+def counts_by_reason(connection: Connection, load_ids: list[int]) -> list[RejectCount]:
+    """How many records of some loads were rejected, by code and column, most first."""
+    with connection.cursor(row_factory=class_row(RejectCount)) as cursor:
+        return cursor.execute(
+            """
+            select code, column_name, count(*) as records from ops.rejected_rows
+            where load_id = any(%s) group by code, column_name
+            order by records desc, code, column_name
+            """,
+            (load_ids,),
+        ).fetchall()
+
+
+def rejected_rows(
+    connection: Connection, load_ids: list[int], limit: int | None = None
+) -> Iterator[RejectedRow]:
+    """The rejected records of some loads, streamed, by file and number; newest load first."""
+    with connection.cursor(name="rejected_rows", row_factory=class_row(RejectedRow)) as cursor:
+        cursor.itersize = 1000
+        yield from cursor.execute(
+            """
+            select load_id, file_name, row_number, line_number, byte_offset, code, column_name,
+                reason, raw_record, raw_is_cut, fields
+            from ops.rejected_rows where load_id = any(%s)
+            order by load_id desc, row_number limit %s
+            """,
+            (load_ids, limit),
+        )

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sluice.errors import DeliveryError
+from sluice.reading import excel, excel_program
+from sluice.reading.records import Reader
+from tests.reading.readers import bad_records, good_records, places, reader_of, source_of, verdicts
+from tests.reading.workbooks import Rows, Writer, ods, things, xlsb, xlsx, xlsx_of
+
+THINGS_XLS = Path(__file__).parents[1] / "cases" / "excel" / "things.xls"
+
+
+def reader(data: bytes, **layout: Any) -> Reader:
+    return reader_of(data, source_of("excel", {"id": "bigint"}, excel=layout))
+
+
+def of_rows(rows: Rows, writer: Writer = xlsx, **layout: Any) -> Reader:
+    return reader(writer({"Sheet": rows}), **layout)
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "ods", "xlsb", "xls"])
+@pytest.mark.parametrize("sheet", ["Things", 2])
+def test_a_sheet_of_each_kind_of_workbook(kind: str, sheet: str | int) -> None:
+    writers = {"xlsx": xlsx, "ods": ods, "xlsb": xlsb}
+    data = writers[kind](things()) if kind in writers else THINGS_XLS.read_bytes()
+    of_file = reader(data, sheet=sheet)
+    assert of_file.names == ("id", "name", "day", "amount")
+    for _ in range(2):
+        assert good_records(of_file) == [
+            (1, ("1", "name 1", "2026-01-02", "1.5")),
+            (3, ("3", "name 3", "2026-01-04", "3.5")),
+        ]
+    (bad,) = bad_records(of_file)
+    assert (bad.code, bad.column, bad.reason) == (
+        "wrong_type",
+        "amount",
+        "amount is the error #N/A.",
+    )
+    assert (bad.place.number, bad.place.line) == (2, 3)
+    assert bad.place.raw == "2,name 2,2026-01-03,#N/A"
+    assert bad.fields == ("2", "name 2", "2026-01-03", "#N/A")
+    assert [place.line for place in places(of_file)] == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('<c r="A2"><v>5</v></c>', "5"),
+        ('<c r="A2"><v>-3.0</v></c>', "-3"),
+        ('<c r="A2"><v>0.1</v></c>', "0.1"),
+        ('<c r="A2"><v>9007199254740991</v></c>', "9007199254740991"),
+        ('<c r="A2"><v>1E+300</v></c>', "1e+300"),
+        ('<c r="A2" t="b"><v>1</v></c>', "true"),
+        ('<c r="A2" t="str"><v>#N/A</v></c>', "#N/A"),
+        ('<c r="A2" s="1"><v>45292</v></c>', "2024-01-01"),
+        ('<c r="A2" s="2"><v>45292.5</v></c>', "2024-01-01 12:00:00"),
+        ('<c r="A2" s="2"><v>45292.123456789</v></c>', "2024-01-01 02:57:46.667000"),
+        ('<c r="A2" s="3"><v>0.75</v></c>', "18:00:00"),
+        ('<c r="A2" s="4"><v>1.75</v></c>', "42:00:00"),
+        ('<c r="A2" t="d"><v>2024-01-01T10:00:00</v></c>', "2024-01-01 10:00:00"),
+    ],
+)
+def test_values(cell: str, text: str) -> None:
+    header = '<row r="1"><c r="A1" t="str"><v>id</v></c></row>'
+    of_file = reader(xlsx_of({"Sheet": f'{header}<row r="2">{cell}</row>'}))
+    assert good_records(of_file) == [(1, (text,))]
+
+
+def test_the_header_row_and_what_stands_before_it() -> None:
+    rows: Rows = [["Report", None, 5.0], [], [None, "id", "name"], [None, 1.0, "a"]]
+    of_file = of_rows(rows, header_row=3)
+    assert of_file.names == ("id", "name")
+    assert good_records(of_file) == [(1, ("1", "a"))]
+    assert next(places(of_file)).line == 4
+
+
+def test_empty_rows_are_records_only_between_others() -> None:
+    rows: Rows = [["id", "name"], [1.0, None], [], [3.0, "c"], [None, ""], []]
+    assert good_records(of_rows(rows)) == [(1, ("1", None)), (2, (None, None)), (3, ("3", "c"))]
+
+
+def test_batches_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(excel, "BATCH_ROWS", 2)
+    rows: Rows = [["id"], *[[float(number)] if number % 3 else [] for number in range(1, 11)]]
+    of_file = of_rows(rows)
+    assert [number for number, _ in good_records(of_file)] == list(range(1, 11))
+    assert [place.line for place in places(of_file)] == list(range(2, 12))
+
+
+def test_a_value_beyond_the_header_makes_its_row_ragged() -> None:
+    rows: Rows = [["id", None, "name"], [1.0, None, "a"], [2.0, "x", "b"], [3.0, None, "c", "y"]]
+    of_file = of_rows(rows)
+    assert of_file.names == ("id", "name")
+    assert verdicts(of_file) == [(2, "ragged_row", None), (3, "ragged_row", None)]
+    assert "column B" in bad_records(of_file)[0].reason
+    assert "column D" in bad_records(of_file)[1].reason
+
+
+def test_an_error_in_a_cell_that_has_no_name() -> None:
+    header = '<row><c t="str"><v>id</v></c><c t="str"><v>name</v></c></row>'
+    data = xlsx_of({"Sheet": f"{header}<row><c><v>1</v></c><c t='e'><v>#REF!</v></c></row>"})
+    assert verdicts(reader(data)) == [(1, "wrong_type", "name")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "layout", "message"),
+    [
+        ([], {}, "Row 1 of the sheet"),
+        ([["id"]], {"header_row": 2}, "Row 2 of the sheet"),
+        ([[None, None], ["id"]], {}, "Row 1 of the sheet"),
+        ([["id", ("#N/A",)]], {}, "The header has the error #N/A"),
+        ([["id"]], {"sheet": "Other"}, "no sheet 'Other'; it has 'Sheet'"),
+        ([["id"]], {"sheet": 2}, "no sheet number 2"),
+    ],
+)
+def test_a_sheet_that_is_not_there_is_refused(
+    rows: Rows, layout: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DeliveryError, match=message):
+        of_rows(rows, **layout)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"id,name\n1,a\n", b"PK\x03\x04broken", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"]
+)
+def test_what_is_no_workbook_is_refused(data: bytes) -> None:
+    with pytest.raises(DeliveryError) as caught:
+        reader(data)
+    assert caught.value.code == "bad_structure"
+
+
+@pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl/workbook.xml"])
+def test_a_damaged_part_is_refused(part: str) -> None:
+    whole = zipfile.ZipFile(io.BytesIO(xlsx({"Sheet": [["id"], [("#N/A",)]]})))
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in whole.namelist():
+            content = whole.read(name)
+            archive.writestr(name, content[: len(content) // 2] if name == part else content)
+    with pytest.raises(DeliveryError) as caught:
+        good_records(reader(file.getvalue()))
+    assert caught.value.code == "bad_structure"
+
+
+def test_an_encrypted_workbook_is_refused() -> None:
+    start = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1016)
+    with pytest.raises(DeliveryError, match="encrypted") as caught:
+        reader(start + "EncryptedPackage".encode("utf-16-le") + bytes(512))
+    assert "password" in caught.value.remedy
+
+
+def test_a_file_that_asks_for_all_memory_ends_only_its_own_process() -> None:
+    first = '<row r="1"><c r="A1"><v>1</v></c></row>'
+    last = '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+    with pytest.raises(DeliveryError, match="GB of memory") as caught:
+        reader(xlsx_of({"Sheet": first + last}))
+    assert caught.value.code == "too_large"
+
+
+def test_a_workbook_that_would_unpack_to_too_much_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(excel_program, "UNPACKED_BYTES", 1000)
+    with pytest.raises(excel_program.UnreadableError, match="unpacks to") as caught:
+        excel_program.read_sheet(io.BytesIO(xlsx({"Sheet": [["id"]]})), 1)
+    assert caught.value.code == "too_large"
+
+
+def test_the_program_sees_no_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_WAREHOUSE", "postgresql://secret")
+    seen: dict[str, str] = {}
+    run = excel.subprocess.run
+
+    def spy(*arguments: Any, env: dict[str, str], **keys: Any) -> Any:
+        seen.update(env)
+        return run(*arguments, env=env, **keys)
+
+    monkeypatch.setattr(excel.subprocess, "run", spy)
+    of_rows([["id"]])
+    assert "PYTHONPATH" in seen
+    assert not any(name.startswith("SLUICE") for name in seen)
+
+
+def test_nothing_is_left_open_or_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    of_file = of_rows([["id"], [1.0]])
+    good_records(of_file)
+    del of_file
+    assert list(tmp_path.iterdir()) == []
+    if before:
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**53), 2**53).map(float),
+    st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False),
+    st.dates(date(1901, 1, 1), date(9000, 1, 1)),
+    st.sampled_from(["#N/A", "#DIV/0!"]).map(lambda name: (name,)),
+    st.text("aé \"<&,'\u20ac", min_size=1, max_size=5).filter(lambda text: text.strip() == text),
+)
+
+
+@given(
+    st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=6),
+    st.sampled_from([xlsx, ods, xlsb]),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_was_written_is_read(rows: list[list[Any]], writer: Writer) -> None:
+    while rows and not any(cell is not None for cell in rows[-1]):
+        rows.pop()
+    of_file = of_rows([["a", "b", "c"], *rows], writer)
+    wrong = {number for number, row in enumerate(rows, 1) if any(isinstance(c, tuple) for c in row)}
+    assert {number for number, _, _ in verdicts(of_file)} == wrong
+    good = dict(good_records(of_file))
+    assert set(good) | wrong == set(range(1, len(rows) + 1))
+    for number, fields in good.items():
+        for cell, text in zip(rows[number - 1], fields, strict=True):
+            match cell:
+                case None:
+                    assert text is None
+                case bool():
+                    assert text == str(cell).lower()
+                case float():
+                    assert text is not None
+                    assert float(text) == cell
+                case date():
+                    assert text == cell.isoformat()
+                case _:
+                    assert text == cell
