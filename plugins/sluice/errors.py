@@ -72,6 +72,8 @@ def printable(text: str) -> str:
 
     Control characters, which could forge lines or move the cursor, become escapes such as ``\n``.
     """
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else repr(character)[1:-1] for character in text
     )

@@ -46,7 +46,7 @@ STEPS = [
     (LOADER, "ledger.begin_load"),
     (ATTEMPT, "delete_loads"),
     (ATTEMPT, "copy_csv"),
-    (ATTEMPT, "run_checks"),
+    (ATTEMPT, "find_failures"),
     (LOADER, "ledger.record"),
     (LOADER, "storing.store"),
     (STORING, "take"),

@@ -80,6 +80,44 @@ def test_rules_that_only_the_fast_path_sees_are_explained_from_the_file(shop: Sh
     assert [row[0:2] + row[5:] for row in rejects(shop)] == [(2, 3, "2,pen,-1"), (4, 5, "4,cup,-2")]
 
 
+@pytest.mark.parametrize("bad", ["", "x,pen,0"], ids=["fast path", "tolerant path"])
+def test_every_kind_of_rule_holds_on_both_paths(shop: Shop, bad: str) -> None:
+    declare(
+        shop,
+        columns=columns(
+            product={"nullable": False, "accepted_values": ["ink", "pen"], "pattern": "[a-z]+"},
+            amount={"nullable": False, "minimum": 0, "maximum": 9},
+            day={"data_type": "date"},
+        ),
+    )
+    rows = [
+        "1,ink,1,",
+        "2,pad,1,",
+        "3,,1,",
+        "4,ink,NaN,",
+        "5,pen,10,",
+        "6,pen,,",
+        "7,ink,1,infinity",
+    ]
+    shop.drop(
+        "a.csv",
+        "\n".join([*rows, bad + "," if bad else "8,ink,9,2026-01-01"]) + "\n",
+        header="order_id,product,amount,day\n",
+    )
+    one(shop.load())
+    expected = [
+        (2, "not_accepted"),
+        (3, "missing_value"),
+        (4, "above_maximum"),
+        (5, "above_maximum"),
+        (6, "missing_value"),
+        (7, "not_finite"),
+    ]
+    assert [(row[0], row[3]) for row in rejects(shop)] == expected + (
+        [(8, "wrong_type")] if bad else []
+    )
+
+
 def test_a_value_stands_once_in_a_file_where_the_column_is_unique(shop: Shop) -> None:
     declare(shop, columns=columns(order_id={"unique": True}))
     shop.drop("a.csv", "1,a,-1\n1,b,2\n1,c,3\n2,d,4\n")

@@ -91,7 +91,11 @@ def test_only_sources_with_deliveries_are_loaded(dag: DAG, shop: ShopProject) ->
     run = Run(dag)
 
     assert run.skipped() == ["load.returns"]
-    assert run.instance.pushed["sensed"] == {"sources": ["orders"], "pending_loads": 0}
+    assert run.instance.pushed["sensed"] == {
+        "sources": ["orders"],
+        "pending_loads": 0,
+        "pending_publications": 0,
+    }
 
 
 def test_a_run_brings_deliveries_into_gold(

@@ -5,12 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg import Connection
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Identifier
 
 from sluice.errors import InternalError, TransformError
+from sluice.publishing.change_log import ChangeLog, note_published, read_log
+from sluice.publishing.merging import (
+    columns_of,
+    index_changes,
+    insert_all,
+    merge_all,
+    merge_changes,
+)
 from sluice.publishing.shape import Reshaping, Shape, create_table, reshape, shape_of
 from sluice.settings import Settings
 from sluice.warehouse.connections import advisory_key, connect
@@ -45,6 +52,23 @@ class Publication:
     pipeline: str
     marts: tuple[MartChange, ...]
     loads: int
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How one mart is published.
+
+    Attributes:
+        mart: its name.
+        candidate: the shape that it shall have.
+        reshaping: what makes the published table have it; None where there is no such table.
+        log: what has changed; None where only a look at all rows can tell.
+    """
+
+    mart: str
+    candidate: Shape
+    reshaping: Reshaping | None
+    log: ChangeLog | None
 
 
 def publish(settings: Settings, pipeline: str, transformation_id: int) -> Publication:
@@ -120,37 +144,45 @@ def _publish_marts(
     connection: Connection, marts: Sequence[tuple[str, tuple[str, ...]]]
 ) -> list[MartChange]:
     """Publish each mart, those that are altered last: from there on their readers wait."""
-    plans: list[tuple[str, Shape, Reshaping | None]] = []
+    plans: list[_Plan] = []
     for mart, key in marts:
+        log = read_log(connection, mart)
         built = shape_of(connection, "gold_audit", mart)
         if built is None:
             raise InternalError(f"gold_audit.{mart} is missing, though its build passed.")
         candidate = Shape(built.columns, key)
         published = shape_of(connection, "gold", mart)
         reshaping = Reshaping.between(published, candidate) if published else None
-        plans.append((mart, candidate, reshaping))
-    plans.sort(key=lambda plan: bool(plan[2] and plan[2].changes))
-    changes = [_publish_mart(connection, *plan) for plan in plans]
+        plans.append(_Plan(mart, candidate, reshaping, log))
+    plans.sort(key=lambda plan: bool(plan.reshaping and plan.reshaping.changes))
+    changes = []
+    for plan in plans:
+        changes.append(_publish_mart(connection, plan))
+        if plan.log:
+            index_changes(connection, plan.mart, plan.candidate, plan.log)
+            note_published(connection, plan.log)
     return sorted(changes, key=lambda change: change.mart)
 
 
-def _publish_mart(
-    connection: Connection, mart: str, candidate: Shape, reshaping: Reshaping | None
-) -> MartChange:
+def _publish_mart(connection: Connection, plan: _Plan) -> MartChange:
+    mart, candidate, reshaping = plan.mart, plan.candidate, plan.reshaping
     if reshaping is None:
         create_table(connection, mart, candidate)
-        return MartChange(mart, _insert_all(connection, mart, candidate), 0, 0, ("table created",))
+        return MartChange(mart, insert_all(connection, mart, candidate), 0, 0, ("table created",))
     if reshaping.changes:
         reshape(connection, mart, reshaping)
     if reshaping.key_changes:
         table = Identifier("gold", mart)
         deleted = connection.execute(SQL("delete from {}").format(table)).rowcount
-        inserted = _insert_all(connection, mart, candidate)
+        inserted = insert_all(connection, mart, candidate)
         connection.execute(
-            SQL("alter table {} add primary key ({})").format(table, _columns(candidate.key))
+            SQL("alter table {} add primary key ({})").format(table, columns_of(candidate.key))
         )
         return MartChange(mart, inserted, 0, deleted, reshaping.changes)
-    counts = _merge(connection, mart, candidate)
+    if plan.log and plan.log.published is not None and not reshaping.changes:
+        counts = merge_changes(connection, mart, candidate, plan.log)
+    else:
+        counts = merge_all(connection, mart, candidate)
     return MartChange(
         mart,
         counts.get("INSERT", 0),
@@ -158,59 +190,6 @@ def _publish_mart(
         counts.get("DELETE", 0),
         reshaping.changes,
     )
-
-
-def _insert_all(connection: Connection, mart: str, shape: Shape) -> int:
-    query = SQL("insert into {} ({}) select {} from {}").format(
-        Identifier("gold", mart),
-        _columns(shape.columns),
-        _columns(shape.columns),
-        Identifier("gold_audit", mart),
-    )
-    return connection.execute(query).rowcount
-
-
-def _merge(connection: Connection, mart: str, shape: Shape) -> dict[str, int]:
-    """Make the published rows equal to the candidate's, touching those that differ only."""
-    values = [name for name in shape.columns if name not in shape.key]
-    update = SQL("when matched and ({}) is distinct from ({}) then update set {}").format(
-        _columns(values, "published"),
-        _columns(values, "candidate"),
-        SQL(", ").join(
-            SQL("{} = {}").format(Identifier(name), Identifier("candidate", name))
-            for name in values
-        ),
-    )
-    query = SQL(
-        """
-        with merged as (
-            merge into {published} as published
-            using {candidate} as candidate on {matching}
-            {update}
-            when not matched then insert ({columns}) values ({candidate_columns})
-            when not matched by source then delete
-            returning merge_action() as action
-        )
-        select action, count(*) from merged group by action
-        """
-    ).format(
-        published=Identifier("gold", mart),
-        candidate=Identifier("gold_audit", mart),
-        matching=SQL(" and ").join(
-            SQL("{} = {}").format(Identifier("published", name), Identifier("candidate", name))
-            for name in shape.key
-        ),
-        update=update if values else SQL(""),
-        columns=_columns(shape.columns),
-        candidate_columns=_columns(shape.columns, "candidate"),
-    )
-    return dict(connection.execute(query).fetchall())
-
-
-def _columns(names: Any, table: str | None = None) -> Composed:
-    """The names as a list in SQL, each below its table where one is given."""
-    parts = [Identifier(table, name) if table else Identifier(name) for name in names]
-    return SQL(", ").join(parts)
 
 
 def _record(

@@ -12,7 +12,8 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from data.samples.engagement import SOURCE, write_delivery
-from sluice.pipeline import RunReport, run_pipeline
+from sluice.loading.withdrawal import withdraw
+from sluice.pipeline import RunReport, load, run_pipeline, transform
 from sluice.registry import load_registry
 from sluice.settings import Settings
 from sluice.transforming.dbt import dbt_environment
@@ -68,10 +69,23 @@ class Engagement:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(path.read_bytes())
 
+    def load(self) -> None:
+        """Load what waits, and nothing else."""
+        load(self.settings, load_registry(self.settings.project), SOURCE)
+
+    def transform(self) -> None:
+        """Build and test the candidate, and do not publish it."""
+        transform(self.settings, load_registry(self.settings.project), PIPELINE, "test")
+
+    def withdraw(self, name: str) -> None:
+        """Take a file's rows out of bronze."""
+        withdraw(self.settings, load_registry(self.settings.project).source(SOURCE), name)
+        del self.files[name]
+
     def run(self, *, full_refresh: bool = False) -> RunReport:
         """One whole run; it must find nothing wrong."""
         report = self.try_run(full_refresh=full_refresh)
-        assert list(map(str, report.errors)) == []
+        assert not report.errors, "\n".join(map(str, report.errors))
         assert report.publication is not None
         return report
 

@@ -19,7 +19,13 @@ from tests.systems.engagement.engagement_instance import (
 INCREMENTAL = (
     ("silver", "stg_event_stream"),
     ("silver", "int_user_days_by_file"),
+    ("silver", "int_interactions_by_file"),
+    ("silver", "int_user_periods"),
+    ("silver", "int_activity"),
+    ("silver", "int_user_returns"),
+    ("silver", "int_cohorts"),
     ("gold_audit", "fct_events"),
+    ("gold_audit", "dim_users"),
 )
 
 Change = Callable[[random.Random, list[str]], list[str]]

@@ -23,7 +23,7 @@ def test_the_rules_hold_and_broken_marts_are_noticed(
 
     outcome = system.dbt_command("test", "--select", "test_type:unit")
     assert {result.status for result in outcome.result} == {"pass"}
-    assert len(outcome.result.results) >= 8
+    assert len(outcome.result.results) >= 12
 
     outcome = system.dbt_command("test", "--select", "test_type:data")
     assert {result.status for result in outcome.result} == {"pass"}
@@ -43,9 +43,9 @@ def test_the_rules_hold_and_broken_marts_are_noticed(
     assert statuses == {
         "rows_match_ledger_fct_events_source_ops_loads_": "fail",
         "fct_events_has_miles_where_miles_move": "warn",
-        "growth_adds_up_user_growth_daily_": "fail",
-        "growth_adds_up_user_growth_weekly_": "fail",
-        "growth_adds_up_user_growth_monthly_": "fail",
+        "growth_adds_up_user_growth_daily_ref_dim_users_": "fail",
+        "growth_adds_up_user_growth_weekly_ref_dim_users_": "fail",
+        "growth_adds_up_user_growth_monthly_ref_dim_users_": "fail",
         "sums_to_one_user_interactions_share__country__event_type": "fail",
         "user_retention_keeps_no_more_than_came": "fail",
     }
