@@ -39,16 +39,14 @@ def a_month_earlier(random_numbers: random.Random, delivery: Delivery) -> list[R
 
 
 def with_new_names(random_numbers: random.Random, delivery: Delivery) -> list[Record]:
-    """Names of operators, sources and brands that no mapping knows, some equal but for case."""
+    """Names of marketing sources and operators that nothing lists, some equal but for case."""
     return [
         tuple(
             random_numbers.choice(("Zeta  One", "zeta one", "Zeta Two "))
-            if not value[:1].isdigit() and random_numbers.random() < 0.2
+            if value[:1].isalpha() and random_numbers.random() < 0.2
             else value
             for value in record
         )
-        if delivery.source != "voluum"
-        else record
         for record in delivery.records
     ]
 
