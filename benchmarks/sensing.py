@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import socket
 import statistics
 import sys
@@ -89,6 +90,7 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=1_000, help="files that wait")
     parser.add_argument("--turns", type=int, default=5, help="how often each is measured")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped
     with instance() as settings:
         registry = load_registry(settings.project)
         fill(settings, arguments.loads)

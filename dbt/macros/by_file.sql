@@ -11,7 +11,8 @@
 
     and reads its files `where {{ in_changed_files() }}`. `files_of` names where the files come from:
     a source (the ledger knows its current loads), or, further down, a model that is by file itself
-    ({'model': 'stg_orders'}). Each row carries the _load_id it came from.
+    ({'model': 'stg_orders'}), or several ({'models': ['stg_orders', 'stg_returns']}). Each row
+    carries the _load_id it came from.
 
     Neither a maximum timestamp nor a maximum id would do: loads may commit out of order, and a
     correction replaces rows in the middle.
@@ -30,12 +31,18 @@
 
 {#- dbt finds this macro by the name of the strategy. -#}
 {% macro get_incremental_by_file_sql(arg_dict) %}
-    delete from {{ arg_dict['target_relation'] }}
-    where _load_id = any(array(
-        {{ loads_in(arg_dict['target_relation']) }}
-        except
-        {{ loads_upstream() }}
-    ));
+    {%- set gone -%}
+        {{ arg_dict['target_relation'] }} as kept
+        where _load_id = any(array(
+            {{ loads_in(arg_dict['target_relation']) }}
+            except
+            {{ loads_upstream() }}
+        ))
+    {%- endset -%}
+    {{ delete_and_log(gone) }}
+    {% if columns_of_changes(model) -%}
+        {{ log_changes(1, arg_dict['temp_relation']) }}
+    {%- endif %}
     {{ get_insert_into_sql(
         arg_dict['target_relation'], arg_dict['temp_relation'], arg_dict['dest_columns']
     ) }}
@@ -50,6 +57,13 @@
         where files.source = '{{ files_of.source }}' and files.current_load_id is not null
     {%- elif files_of.get('model') -%}
         {{ loads_in(ref(files_of.model)) }}
+    {%- elif files_of.get('models') -%}
+        (
+            {%- for name in files_of.models %}
+            {{ loads_in(ref(name)) }}
+            {{ 'union all' if not loop.last }}
+            {%- endfor %}
+        )
     {%- else -%}
         {{ exceptions.raise_compiler_error(
             model.name ~ " is incremental by file but does not say of what: add meta={'files_of': "

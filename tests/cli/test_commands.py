@@ -17,6 +17,8 @@ COMMANDS = [
     "down",
     "status",
     "check",
+    "inspect",
+    "rejects",
     "run",
     "dsn",
     "psql",
@@ -66,7 +68,7 @@ def test_run_ends_with_1_where_a_file_was_rejected(sluice: Sluice, shop: ShopPro
     assert "[bold]bad.csv" in document["errors"][0]["message"]
     assert document["publication"]["marts"]
     again = sluice("status")
-    assert "rejected: orders/[bold]bad.csv: PostgreSQL refuses the file at line 2" in again.stdout
+    assert "rejected: orders/[bold]bad.csv: None of the 1 records can be loaded" in again.stdout
 
 
 def test_run_ends_with_1_where_a_test_failed(sluice: Sluice, shop: ShopProject) -> None:

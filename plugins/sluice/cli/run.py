@@ -70,6 +70,10 @@ def _print_report(report: RunReport) -> None:
         }
         counts = ", ".join(f"{count} {word}" for word, count in by_outcome.items() if count)
         console.print(f"{loaded.source}: {counts or 'nothing new'}; {rows} rows")
+        bad = sum(entry.rows_rejected for entry in loaded.entries if entry.outcome == "loaded")
+        if bad:
+            command = f"./sluice rejects {loaded.source}"
+            console.print(f"  [yellow]{bad:,} records could not be loaded:[/] {command}")
         for reason in loaded.left:
             console.print(f"  [yellow]left:[/] {escape(reason)}")
     if report.publication:

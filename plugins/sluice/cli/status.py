@@ -23,6 +23,8 @@ from sluice.registry import Registry, read_registry
 from sluice.settings import Settings, load_settings
 from sluice.warehouse.connections import connect
 
+NUMBERS = ("rows", "rejects", "waiting")
+
 
 def status(
     json_output: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
@@ -75,8 +77,8 @@ def _states(
 
 def _print_sources(sources: list[SourceState]) -> None:
     table = Table(box=box.SIMPLE)
-    for heading in ("source", "last load", "file", "outcome", "rows", "waiting"):
-        table.add_column(heading, justify="right" if heading in ("rows", "waiting") else "left")
+    for heading in ("source", "last load", "file", "outcome", "rows", "rejects", "waiting"):
+        table.add_column(heading, justify="right" if heading in NUMBERS else "left")
     for state in sources:
         last = state.last_load or {}
         waiting = str(state.waiting) + (f" +{state.unsettled}" if state.unsettled else "")
@@ -86,6 +88,7 @@ def _print_sources(sources: list[SourceState]) -> None:
             escape(printable(str(last.get("file_name", "")))),
             str(last.get("outcome", "")),
             str(last.get("rows_loaded", "")),
+            str(last.get("rows_rejected", "")),
             waiting,
         )
     console.print(table)

@@ -192,6 +192,15 @@ def _log(entry: ledger.Entry) -> None:
             entry.delivery_kind,
             entry.rows_replaced,
         )
+        for note in entry.notes:
+            logger.info("%s: %s", name, note)
+        if entry.rows_rejected:
+            logger.warning(
+                "%s: %s records could not be loaded; see them with: ./sluice rejects %s",
+                name,
+                entry.rows_rejected,
+                entry.source,
+            )
 
 
 @contextmanager

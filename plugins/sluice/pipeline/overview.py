@@ -24,7 +24,7 @@ class SourceState:
         unsettled: files that may still be written.
         refused: what lies in its folder and is never loaded, with the reason.
         last_load: its newest ledger entry: file_name, outcome, delivery_kind, rows_loaded,
-            reject_reason, loaded_at; None before the first.
+            rows_rejected, reject_reason, loaded_at; None before the first.
         last_rejected: its newest rejected delivery since its last one that was not.
     """
 
@@ -90,16 +90,19 @@ def source_states(
     ]
 
 
-LOAD_COLUMNS = """load_id, file_name, outcome, delivery_kind, rows_loaded, reject_code,
-    reject_reason, loaded_at"""
+LOAD_COLUMNS = """load_id, file_name, outcome, delivery_kind, rows_loaded, rows_rejected,
+    reject_code, reject_reason, loaded_at"""
 
 
 def _last_load(connection: Connection, source: str) -> dict[str, object] | None:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
+            # Written as a range, so that PostgreSQL takes the index on source and load_id. With "="
+            # it walks back over all loads where it believes that most are of this source: 0.2 s
+            # a source with a million entries.
             f"select {LOAD_COLUMNS} from ops.loads"  # noqa: S608
-            " where source = %s order by load_id desc limit 1",
-            (source,),
+            " where source between %s and %s order by source, load_id desc limit 1",
+            (source, source),
         ).fetchone()
 
 

@@ -74,7 +74,9 @@ def merge_changes(
     A row leaves gold where its value in the log's columns has gone, and its key is no longer in
     the candidate; rows of a value that has come are merged. All others are as they were published.
     """
-    changed = Identifier(f"changed_{mart}"[:_LONGEST_NAME])
+    if log.latest == log.published:
+        return {}
+    changed = Identifier("changed_rows")
     candidate = Identifier("gold_audit", mart)
     connection.execute(
         SQL(_CHANGED).format(changed=changed, columns=columns_of(log.columns), log=log.table),
@@ -95,6 +97,7 @@ def merge_changes(
         "(select candidate.* from {} as candidate join {} as changed on {} where changed.has_come)"
     ).format(candidate, changed, _equal(log.columns, "candidate", "changed"))
     counts = _merge(connection, mart, shape, come, SQL(""))
+    connection.execute(SQL("drop table {}").format(changed))
     return {**counts, "DELETE": deleted}
 
 

@@ -40,6 +40,9 @@ BATCH_RECORDS = 20_000
 PLAIN_CHARACTERS = 2048
 PATTERN_CHARACTERS = 2048
 
+# So much of a stretch without quotes goes to the patterns where splitting is not enough.
+ODD_CHARACTERS = 1 << 16
+
 # A record of so many characters may be too long in bytes.
 LONG_CHARACTERS = RECORD_BYTES // 4
 
@@ -177,6 +180,7 @@ class Pass:
                 if end > position:
                     position = end
                     continue
+                limit = min(limit, position + ODD_CHARACTERS)
             end, needs_more = self._add_records(building, position, max(limit, position + 1))
             if needs_more or end == position:
                 return end, needs_more
@@ -202,13 +206,13 @@ class Pass:
             return start
         if not has_only(piece, line_end) or self._has_comment(piece):
             return start
+        if self._grammar.width > 1 and (piece.startswith(line_end) or line_end * 2 in piece):
+            return start
         lines = piece.split(line_end)
         if len(lines) > BATCH_RECORDS:
             del lines[BATCH_RECORDS:]
         elif not lines[-1]:
             lines.pop()
-        if "" in lines and self._grammar.width > 1:
-            return start
         rows: list[Sequence[str | None]] = [line.split(delimiter) for line in lines]
         starts = list(accumulate(map(len(line_end).__add__, map(len, lines)), initial=start))
         if has_empty_field(piece, delimiter, line_end) or "" in lines:
@@ -241,7 +245,7 @@ class Pass:
 
     def _add_records(self, building: _Building, position: int, limit: int) -> tuple[int, bool]:
         """Add records up to a place; gives the place after them, and whether it needs more text."""
-        while position < limit:
+        while position < limit and not building.is_full(position):
             if not self._blanks:
                 position = self._add_whole(building, position, limit)
                 if position >= limit:
@@ -306,8 +310,14 @@ class Pass:
         match = self._grammar.record.match(text, position)
         if match and match.lastindex:
             return self._add_odd(building, position, match)
-        is_end = self._is_end(position)
-        verdict = judge(self._grammar, self._names, text, position, is_end=is_end)
+        verdict = judge(
+            self._grammar,
+            self._names,
+            text,
+            position,
+            is_end=self._is_end(position),
+            goes_on=not self._window.is_last,
+        )
         if verdict.fields is not None:
             verdict = self._stray(position, verdict.end, len(verdict.fields)) or verdict
         elif verdict.is_open and not self._window.is_last:

@@ -17,6 +17,12 @@ from sluice.reading.csv_grammar import LINE, RECORD_BYTES, Grammar, shown
 
 # More line ends than this within one record are not taken for one broken record.
 STRAY_LINE_ENDS = 100
+# A value of more lines than this, none of which looks like a record, is none.
+VALUE_LINES = 100
+
+# How far on a quote is looked for that closes a field whose line has its quotes in pairs.
+PAIRED_CHARACTERS = 1 << 13
+
 LINE_END_NAMES = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}
 
 
@@ -46,7 +52,13 @@ class Verdict:
 
 
 def judge(
-    grammar: Grammar, names: Sequence[str], text: str, start: int, *, is_end: bool
+    grammar: Grammar,
+    names: Sequence[str],
+    text: str,
+    start: int,
+    *,
+    is_end: bool,
+    goes_on: bool = False,
 ) -> Verdict:
     """What is wrong with the record at a place, and where it ends.
 
@@ -55,7 +67,8 @@ def judge(
         names: the names of the fields, for the reason.
         text: whole lines of the file.
         start: where the record begins.
-        is_end: whether nothing follows the text.
+        is_end: whether what there is of the text must do.
+        goes_on: whether the file does not end with it all the same.
 
     Raises:
         NeedsMoreError: what follows the text decides.
@@ -67,7 +80,7 @@ def judge(
     if not is_end and _is_open(grammar, text, start):
         raise NeedsMoreError
     index, reason = _quote_reason(grammar, names, text, start)
-    walk = _Walk(grammar, text, is_end=is_end)
+    walk = _Walk(grammar, text, is_end=is_end, goes_on=goes_on)
     end = walk.record_end(start)
     return Verdict(end, "bad_quotes", reason, field=index, is_open=walk.is_open)
 
@@ -179,13 +192,16 @@ class _Walk:
     4. otherwise it is part of the value.
 
     A field that was never closed ends with its line. The following lines up to the first that reads
-    well are still its value, except that all of them are where most of them do not read well.
+    well are still its value, except that all of them are where most of them do not read well. If
+    no quote follows at all, it has no more than ``VALUE_LINES`` of them. A line with an even number
+    of quotes, such as ``1,""a"",2``, is a record by itself unless a quote closes it soon.
     """
 
-    def __init__(self, grammar: Grammar, text: str, *, is_end: bool) -> None:
+    def __init__(self, grammar: Grammar, text: str, *, is_end: bool, goes_on: bool) -> None:
         self._grammar = grammar
         self._text = text
         self._is_end = is_end
+        self._goes_on = goes_on
         self.is_open = False
 
     def record_end(self, start: int) -> int:
@@ -206,29 +222,56 @@ class _Walk:
     def _close(self, opened: int) -> tuple[int, bool]:
         """Where the field that a quote opens ends; or the next record begins, and True."""
         text, grammar = self._text, self._grammar
-        between = _LinesBetween(grammar, text, after_line(text, opened))
-        next_line = between.line
+        next_line = after_line(text, opened)
         place = opened + 1
-        while True:
-            content = grammar.content.match(text, place)
-            quote = content.end() if content else len(text)
-            if quote >= len(text):
-                return self._never_closed(between), True
-            closes = grammar.ends_field(text, quote + 1)
-            if quote >= next_line:
-                between.go_to(quote)
-                if self._reads_well(between.line):
-                    return between.next_record(), True
-            if closes:
+        while (quote := self._next_quote(place, next_line)) < next_line:
+            if grammar.ends_field(text, quote + 1):
                 return quote + 1, False
-            if quote >= next_line and grammar.begins_field(text, quote) and between.read_well:
-                return between.next_record(), True
             place = quote + 1
+        is_paired = self._has_pairs(opened)
+        return self._close_later(place, next_line, is_paired=is_paired)
+
+    def _close_later(self, place: int, next_line: int, *, is_paired: bool) -> tuple[int, bool]:
+        """The same for a field that goes on after its line, as far as its quotes say."""
+        text, grammar = self._text, self._grammar
+        between = _LinesBetween(grammar, text, next_line)
+        limit = min(len(text), next_line + PAIRED_CHARACTERS) if is_paired else len(text)
+        while (quote := self._next_quote(place, limit)) < limit:
+            between.go_to(quote)
+            if self._reads_well(between.line):
+                break
+            begins = grammar.begins_field(text, quote)
+            may_close = not (begins and is_paired and self._has_pairs(between.line))
+            if may_close and grammar.ends_field(text, quote + 1):
+                return quote + 1, False
+            if begins and between.read_well:
+                break
+            place = quote + 1
+        else:
+            if limit == len(text) and not self._is_end:
+                raise NeedsMoreError
+            if not is_paired:
+                return self._never_closed(between), True
+        return next_line if is_paired else between.next_record(), True
+
+    def _has_pairs(self, place: int) -> bool:
+        """Whether the line that has a place has an even number of quotes from there on."""
+        end = after_line(self._text, place)
+        return self._text.count(self._grammar.quote, place, end) % 2 == 0
+
+    def _next_quote(self, place: int, limit: int) -> int:
+        """The next quote within a quoted field that is not escaped; the limit if there is none."""
+        match = self._grammar.content.match(self._text, place, limit)
+        quote = match.end() if match else limit
+        # Just before the limit, it may be the first half of an escaped one.
+        return limit if quote + 1 == limit < len(self._text) else quote
 
     def _never_closed(self, between: _LinesBetween) -> int:
-        if not self._is_end:
-            raise NeedsMoreError
+        """Where the record ends if there is no further quote."""
+        next_line = between.line
         between.go_to(len(self._text))
+        if between.count > VALUE_LINES and not between.read_well and not self._goes_on:
+            return next_line
         end = between.next_record()
         self.is_open = end == len(self._text)
         return end
@@ -249,12 +292,13 @@ class _LinesBetween:
 
     Attributes:
         line: the start of the first line that was not looked at yet.
+        count: how many were.
     """
 
     def __init__(self, grammar: Grammar, text: str, start: int) -> None:
         self._record = grammar.record
         self._text = text
-        self._count = self._records = 0
+        self.count = self._records = 0
         self._first: int | None = None
         self.line = start
 
@@ -268,13 +312,13 @@ class _LinesBetween:
             if match and match.lastindex and match.end() == end:
                 self._records += 1
                 self._first = self.line if self._first is None else self._first
-            self._count += 1
+            self.count += 1
             self.line = end
 
     @property
     def read_well(self) -> bool:
         """Whether most of the lines that were looked at are records, or there were none."""
-        return self._records * 2 >= self._count
+        return self._records * 2 >= self.count
 
     def next_record(self) -> int:
         """Where the next record begins, if the field was never closed."""

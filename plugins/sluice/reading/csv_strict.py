@@ -14,15 +14,13 @@ from sluice.errors import DeliveryError
 from sluice.reading.csv_grammar import RECORD_BYTES, Parts, parts_of
 from sluice.registry import CsvDialect
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
 
 def strictly(chunks: Iterable[bytes], dialect: CsvDialect) -> Iterator[bytes]:
     """The bytes of a delimited file, as far as its records are those of RFC 4180.
 
     What is given on ends with a record each time, so that no byte of a broken one gets to
-    PostgreSQL. A byte order mark of UTF-8 is left out: COPY would take it for a part of the first
-    value. The lines that the dialect passes over must not be among the chunks.
+    PostgreSQL. A byte order mark and the lines that the dialect passes over must not be among the
+    chunks: see ``headers.read_header``.
 
     Args:
         chunks: the file's bytes, in an encoding that extends ASCII, from the start of a record.
@@ -31,28 +29,17 @@ def strictly(chunks: Iterable[bytes], dialect: CsvDialect) -> Iterator[bytes]:
     Raises:
         DeliveryError: a record has a quote where none may be, or is longer than 16 MB.
     """
+    if dialect.quote is None:
+        yield from chunks
+        return
     guard = _Guard(parts_of(dialect))
-    for chunk in _without_mark(chunks):
+    for chunk in chunks:
         passed = guard.take(chunk)
         if passed:
             yield passed
     rest = guard.finish()
     if rest:
         yield rest
-
-
-def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    start: bytes | None = b""
-    for chunk in chunks:
-        if start is None:
-            yield chunk
-            continue
-        start += chunk
-        if len(start) >= len(BYTE_ORDER_MARK):
-            yield start.removeprefix(BYTE_ORDER_MARK)
-            start = None
-    if start:
-        yield start
 
 
 class _Guard:
@@ -81,7 +68,7 @@ class _Guard:
             self._hold(chunk)  # within a quoted field: nothing can have ended
             return b""
         data = b"".join([*self._held, chunk])
-        if not self._quote or (self._quote not in data):
+        if self._quote not in data:
             end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
             self._is_open = False
         else:
@@ -113,7 +100,7 @@ class _Guard:
     def finish(self) -> bytes:
         """The last record, if it has no line end."""
         data = b"".join(self._held)
-        if self._quote and not self._last.match(data):
+        if not self._last.match(data):
             raise _broken()
         return data
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from sluice.errors import DeliveryError
 from sluice.reading.csv_grammar import LINE_END, Grammar, shown
+from sluice.reading.encodings import declared_encoding
 from sluice.registry import CsvDialect, Source
 from sluice.registry.models import SYSTEM_COLUMNS, is_name
 
@@ -119,11 +120,12 @@ def read_header(
         is_without_mark: whether a byte order mark was taken off the head before.
 
     Raises:
-        DeliveryError: there is no header, or it cannot be read.
+        DeliveryError: there is no header, it cannot be read, or the file's byte order mark is that
+            of another encoding.
     """
-    text = head.decode(encoding, errors="surrogateescape")
-    has_mark = text.startswith("\ufeff") and not is_without_mark
-    start = _first_line(text, int(has_mark), dialect)
+    mark_bytes = 0 if is_without_mark else declared_encoding(head, encoding).mark_bytes
+    text = head[mark_bytes:].decode(encoding, errors="surrogateescape")
+    start = _first_line(text, dialect, is_whole_file=is_whole_file)
     end, line_end = start, ""
     names: tuple[str, ...] = ()
     if dialect.header:
@@ -140,14 +142,21 @@ def read_header(
                 remedy="The first line must name the columns.",
             )
         names = _names(text[start:end], dialect)
-    size = len(text[:end].encode(encoding, errors="surrogateescape"))
+    size = mark_bytes + len(text[:end].encode(encoding, errors="surrogateescape"))
     return Header(names, size, len(LINE_END.findall(text, 0, end)), line_end)
 
 
-def _first_line(text: str, start: int, dialect: CsvDialect) -> int:
+def _first_line(text: str, dialect: CsvDialect, *, is_whole_file: bool) -> int:
     """Where the first line begins that is neither to be passed over nor a comment."""
+    start = 0
     for _ in range(dialect.skip_lines):
         match = LINE_END.search(text, start)
+        if match is None and not is_whole_file:
+            raise DeliveryError(
+                f"The {dialect.skip_lines} lines to pass over do not end within {HEAD_BYTES}"
+                " bytes.",
+                code="no_header",
+            )
         start = match.end() if match else len(text)
     while dialect.header and dialect.comment and text.startswith(dialect.comment, start):
         match = LINE_END.search(text, start)

@@ -34,6 +34,7 @@ def test_the_rules_hold_and_broken_marts_are_noticed(
         "update gold_audit.user_growth_daily set churned_users = churned_users + 1",
         "update gold_audit.user_growth_weekly set retained_users = retained_users + 1",
         "update gold_audit.user_growth_monthly set active_users = 0 where active_users > 0",
+        "update silver.int_cohorts set cohort_size = cohort_size + 1",
         "update gold_audit.user_interactions set share = share / 2 where event_type = 'share'",
         "update gold_audit.user_retention set d7_retained = cohort_size + 1",
     ):
@@ -43,9 +44,10 @@ def test_the_rules_hold_and_broken_marts_are_noticed(
     assert statuses == {
         "rows_match_ledger_fct_events_source_ops_loads_": "fail",
         "fct_events_has_miles_where_miles_move": "warn",
-        "growth_adds_up_user_growth_daily_ref_dim_users_": "fail",
-        "growth_adds_up_user_growth_weekly_ref_dim_users_": "fail",
-        "growth_adds_up_user_growth_monthly_ref_dim_users_": "fail",
+        "adds_up_to_rows_int_cohorts_cohort_size__ref_dim_users___country": "fail",
+        "growth_adds_up_user_growth_daily_": "fail",
+        "growth_adds_up_user_growth_weekly_": "fail",
+        "growth_adds_up_user_growth_monthly_": "fail",
         "sums_to_one_user_interactions_share__country__event_type": "fail",
         "user_retention_keeps_no_more_than_came": "fail",
     }

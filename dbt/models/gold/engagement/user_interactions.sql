@@ -1,17 +1,13 @@
 with
 
-events as (
-    select * from {{ ref('fct_events') }}
-),
-
 interactions as (
     select
         country,
         event_type,
-        coalesce(transaction_category, 'none') as transaction_category,
-        count(*) as interactions
-    from events
-    group by country, event_type, coalesce(transaction_category, 'none')
+        transaction_category,
+        sum(interactions)::bigint as interactions
+    from {{ ref('int_interactions_by_file') }}
+    group by country, event_type, transaction_category
 ),
 
 final as (

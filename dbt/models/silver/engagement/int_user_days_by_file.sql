@@ -1,8 +1,8 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='by_file',
-    indexes=[{'columns': ['_load_id']}],
-    meta={'files_of': {'model': 'stg_event_stream'}},
+    indexes=[{'columns': ['_load_id']}, {'columns': ['user_id', 'event_date']}],
+    meta={'files_of': {'model': 'stg_event_stream'}, 'changes': ['user_id', 'event_date']},
 ) }}
 
 with

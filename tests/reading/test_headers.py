@@ -1,0 +1,176 @@
+"""Names in files, and the columns that they feed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.errors import DeliveryError
+from sluice.reading.headers import (
+    Header,
+    Mapping,
+    field_names,
+    map_columns,
+    read_header,
+    snake_case,
+)
+from sluice.registry import Source
+from sluice.registry.models import is_name
+from tests.reading.csv_files import dialect_of
+from tests.reading.readers import source_of
+
+COLUMNS = {
+    "order_id": {"data_type": "bigint", "nullable": False},
+    "product": "text",
+    "amount": "decimal",
+}
+
+
+def orders(**keys: Any) -> Source:
+    return source_of("csv", COLUMNS, **keys)
+
+
+def mapped(names: list[str], **keys: Any) -> Mapping:
+    return map_columns(names, orders(**keys))
+
+
+def refused(names: list[str], source: Source | None = None, **keys: Any) -> tuple[str, str | None]:
+    with pytest.raises(DeliveryError) as raised:
+        map_columns(names, source or orders(**keys))
+    return raised.value.code, raised.value.column
+
+
+@pytest.mark.parametrize(
+    ("name", "normalised"),
+    [
+        ("order_id", "order_id"),
+        ("OrderID", "order_id"),
+        ("orderId", "order_id"),
+        ("Order ID", "order_id"),
+        ("  Order - Id ", "order_id"),
+        ("order.id", "order_id"),
+        ("HTTPServer", "http_server"),
+        ("a__b", "a_b"),
+        ("Größe (cm)", "gr_e_cmx"),
+        ("été", "_tx"),
+        ("1st", "_1st"),
+        ("a+b*c@d|e", "axbxcadle"),
+        ("", ""),
+    ],
+)
+def test_snake_case_is_dlts(name: str, normalised: str) -> None:
+    assert snake_case(name) == normalised
+    assert snake_case(snake_case(name)) == snake_case(name)
+
+
+def test_fields_feed_columns_by_name_in_any_order() -> None:
+    assert mapped(["amount", "order_id", "product"]) == Mapping(
+        columns=("amount", "order_id", "product"), positions=(0, 1, 2)
+    )
+
+
+def test_from_names_the_field() -> None:
+    columns = {"order_id": {"data_type": "bigint", "from": "Bestellung Nr."}, "product": "text"}
+    source = source_of("csv", columns)
+    assert map_columns(["product", "Bestellung Nr."], source).columns == ("product", "order_id")
+    assert refused(["product", "order_id"], source) == ("missing_column", "order_id")
+    assert field_names(source) == ("Bestellung Nr.", "product")
+    for names in (field_names(source), tuple(source.columns)):
+        assert map_columns(names, source) == Mapping(("order_id", "product"), (0, 1))
+
+
+def test_snake_case_where_the_registry_says_so() -> None:
+    names = ["Order ID", "product", "AMOUNT"]
+    assert mapped(names, column_names="snake_case").columns == ("order_id", "product", "amount")
+    assert refused(names) == ("missing_column", "order_id")
+    both = ["Order ID", "order_id", "product", "amount"]
+    assert refused(both, column_names="snake_case") == ("duplicate_column", "order_id")
+
+
+@pytest.mark.parametrize("contract", ["freeze", "evolve", "discard_value", "discard_row"])
+def test_a_name_stands_only_once(contract: str) -> None:
+    names = ["order_id", "product", "amount", "x", "x"]
+    assert refused(names, schema_contract=contract) == ("duplicate_column", "x")
+
+
+def test_missing_columns() -> None:
+    assert refused(["order_id", "product"]) == ("missing_column", "amount")
+    left_out = mapped(["product", "order_id"], schema_contract="evolve")
+    assert left_out == Mapping(("product", "order_id"), (0, 1), missing=("amount",))
+    assert refused(["product", "amount"], schema_contract="evolve") == (
+        "missing_column",
+        "order_id",
+    )
+
+
+KNOWN = ["order_id", "product", "amount"]
+
+
+def test_new_columns() -> None:
+    names = ["Net Price", *KNOWN, ""]
+    assert refused(names) == ("unknown_column", "Net Price")
+    evolved = mapped(names, schema_contract="evolve")
+    assert evolved.new == ((0, "net_price"), (4, "column_5"))
+    assert evolved.columns == tuple(KNOWN)
+    assert evolved.positions == (1, 2, 3)
+    rescued = mapped(names, schema_contract="discard_value")
+    assert rescued.rescued == ((0, "Net Price"), (4, "column_5"))
+    forbidden = mapped(names, schema_contract="discard_row")
+    assert forbidden.forbidden == ((0, "Net Price"), (4, "column_5"))
+    assert not any(one.is_plain for one in (evolved, rescued, forbidden))
+    assert mapped(KNOWN).is_plain
+
+
+@pytest.mark.parametrize(
+    "names", [[*KNOWN, "Amount"], [*KNOWN, "Net", "net"], [*KNOWN, "net ", "net"]]
+)
+def test_a_new_column_does_not_get_the_name_of_another(names: list[str]) -> None:
+    assert refused(names, schema_contract="evolve")[0] == "duplicate_column"
+
+
+@given(st.lists(st.text(max_size=80), unique_by=snake_case, max_size=4))
+def test_a_new_column_can_be_declared(names: list[str]) -> None:
+    names = [name for name in names if snake_case(name) not in KNOWN]
+    new = mapped([*KNOWN, *names], schema_contract="evolve").new
+    assert [index for index, _ in new] == list(range(3, 3 + len(names)))
+    assert all(is_name(name) for _, name in new)
+    assert len({name for _, name in new}) == len(names)
+
+
+@pytest.mark.parametrize("name", ["ctid", "xmin"])
+def test_a_new_column_is_no_system_column(name: str) -> None:
+    assert mapped([*KNOWN, name], schema_contract="evolve").new == ((3, f"column_{name}"),)
+
+
+@pytest.mark.parametrize(
+    ("head", "keys", "header"),
+    [
+        (b"a,b\n1,2\n", {}, Header(("a", "b"), 4, 1, "\n")),
+        (b"\xef\xbb\xbfa,b\r\n1,2\r\n", {}, Header(("a", "b"), 8, 1, "\r\n")),
+        (b'"a\n1","b ""2"""\r1,2\r', {}, Header(("a\n1", 'b "2"'), 16, 2, "\r")),
+        (b"a,b", {}, Header(("a", "b"), 3, 0, "")),
+        (
+            b"x\n\n#y\na;b\n1;2\n",
+            {"skip_lines": 2, "comment": "#", "delimiter": ";"},
+            Header(("a", "b"), 10, 4, "\n"),
+        ),
+        (b"x\n1,2\n", {"skip_lines": 1, "header": False}, Header((), 2, 1, "")),
+        (b"a,b,\n", {"trailing_delimiter": True}, Header(("a", "b"), 5, 1, "\n")),
+    ],
+)
+def test_a_header(head: bytes, keys: dict[str, Any], header: Header) -> None:
+    assert read_header(head, dialect_of(**keys), "utf-8", is_whole_file=True) == header
+
+
+def test_a_header_must_end_within_the_head() -> None:
+    for head in (b"a,b", b'"a\n', b"", b"a\r"):
+        with pytest.raises(DeliveryError) as raised:
+            read_header(head, dialect_of(), "utf-8", is_whole_file=False)
+        assert raised.value.code == "no_header"
+    with pytest.raises(DeliveryError, match="3 lines"):
+        read_header(
+            b"x\ny\nz", dialect_of(skip_lines=3, header=False), "utf-8", is_whole_file=False
+        )
