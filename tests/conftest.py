@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psutil
 import psycopg
 import pytest
@@ -31,6 +32,12 @@ from sluice.settings import Settings
 from sluice.warehouse.bootstrap import prepare_warehouse
 from sluice.warehouse.connections import ROLES, Role, connect
 from sluice.warehouse.rights import database_rights
+
+# A machine that does something else as well is slow, and no reason to fail.
+hypothesis.settings.register_profile(
+    "sluice", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("sluice")
 
 # Where the session's servers are, for the workers among which pytest-xdist deals the tests.
 SESSION_FOLDER = "TESTS_SESSION_FOLDER"

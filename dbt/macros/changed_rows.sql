@@ -28,17 +28,20 @@
         {%- set passed = run_query(
             "select change_id from ops.change_readers where reader = 'gold." ~ mart.name
             ~ "' and model = '" ~ mart.schema ~ "." ~ mart.name ~ "' and generation = "
-            ~ generation_of(mart) ~ " and exists (select from ops.node_results join ops.publications"
-            ~ " using (transformation_id) where unique_id = '" ~ model.unique_id
+            ~ generation_of(mart) ~ " and exists (select from ops.node_results"
+            ~ " join ops.publications using (transformation_id) where unique_id = '"
+            ~ model.unique_id
             ~ "' and status = 'pass' and publication_id = (select max(publication_id)"
             ~ " from ops.published_marts where mart = '" ~ mart.name ~ "'))"
         ) -%}
         {%- if passed.rows -%}
-            ({{ columns | join(', ') }}) in (
+            {#- As an array, as the planner takes an index for it whatever it knows of the log. -#}
+            {{ columns[0] if columns | length == 1 else '(' ~ columns | join(', ') ~ ')' }}
+            {{ '= any(array(' if columns | length == 1 else 'in (' }}
                 select {{ columns | join(', ') }}
                 from {{ mart.schema }}.{{ mart.name }}__changes
                 where _change > 0 and _change_id > {{ passed.rows[0][0] }}
-            )
+            {{ '))' if columns | length == 1 else ')' }}
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}

@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sluice.cli.main import app
+from sluice.cli.output import console
 from sluice.settings import Settings
 from tests.shop_project import make_shop
 
@@ -64,8 +65,11 @@ def test_it_explains_each_reject(dirty: Path) -> None:
     assert '  5,"item" 5,5.5\n' in outcome.stdout
 
 
-def test_records_too_wide_for_a_table_stand_field_by_field(dirty: Path) -> None:
-    outcome = inspect(str(dirty), "--limit", "1", environment={"COLUMNS": "20"})
+def test_records_too_wide_for_a_table_stand_field_by_field(
+    dirty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", 20)
+    outcome = inspect(str(dirty), "--limit", "1")
     assert "record 1\n  number: 1\n  item: item 1\n  price: 1.5\n" in outcome.stdout
     assert "record 2\n" not in outcome.stdout
 

@@ -122,7 +122,7 @@ def whole_files(draw: st.DrawFn, dialect: CsvDialect, width: int, encoding: str)
 
 
 @settings(
-    max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(broken=st.none() | st.lists(PIECES, max_size=25).map(b"".join), choices=st.data())
 def test_both_paths_give_the_same_rows(

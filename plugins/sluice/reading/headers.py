@@ -96,8 +96,15 @@ def snake_case(name: str) -> str:
 
 
 def field_names(source: Source) -> tuple[str, ...]:
-    """The names that the fields of a file without a header go by: the columns', in their order."""
-    return tuple(column.from_ or name for name, column in source.columns.items())
+    """The names that the fields of a file without a header go by: the columns', in their order.
+
+    What comes from the file's name is no field of it.
+    """
+    return tuple(
+        column.from_ or name
+        for name, column in source.columns.items()
+        if column.from_file_name is None
+    )
 
 
 def read_header(
