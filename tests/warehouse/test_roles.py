@@ -206,6 +206,7 @@ def test_the_rights_on_the_ledger_are_these_and_no_others(administrator: Connect
         "publications": "INSERT SELECT",
         "published_marts": "INSERT SELECT",
         "published_loads": "INSERT SELECT",
+        "change_readers": "INSERT SELECT UPDATE",
     }
     tables = administrator.execute(
         "select tablename from pg_tables where schemaname = 'ops' order by 1"

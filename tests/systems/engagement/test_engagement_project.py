@@ -7,6 +7,8 @@ import psycopg
 from data.samples.engagement import generate
 from tests.systems.engagement.engagement_instance import Engagement
 
+MODELS = ("path:models/silver/engagement", "path:models/gold/engagement")
+
 
 def test_the_project_parses_without_a_warning_or_deprecation(system: Engagement) -> None:
     outcome = system.dbt_command("--warn-error", "parse", "--no-partial-parse")
@@ -21,11 +23,12 @@ def test_the_rules_hold_and_broken_marts_are_noticed(
         system.drop(name, rows)
     system.run()
 
-    outcome = system.dbt_command("test", "--select", "test_type:unit")
+    unit_tests = [f"{path},test_type:unit" for path in MODELS]
+    outcome = system.dbt_command("test", "--select", *unit_tests)
     assert {result.status for result in outcome.result} == {"pass"}
     assert len(outcome.result.results) >= 12
 
-    outcome = system.dbt_command("test", "--select", "test_type:data")
+    outcome = system.dbt_command("test", "--select", *MODELS, "--resource-type", "test")
     assert {result.status for result in outcome.result} == {"pass"}
 
     for break_one in (
@@ -39,7 +42,7 @@ def test_the_rules_hold_and_broken_marts_are_noticed(
         "update gold_audit.user_retention set d7_retained = cohort_size + 1",
     ):
         assert administrator.execute(break_one).rowcount > 0
-    outcome = system.dbt_command("test", "--select", "test_type:data")
+    outcome = system.dbt_command("test", "--select", *MODELS, "--resource-type", "test")
     statuses = {result.node.name: result.status for result in outcome.result}
     assert statuses == {
         "rows_match_ledger_fct_events_source_ops_loads_": "fail",

@@ -11,4 +11,4 @@ comment on table ops.change_readers is 'How far each table (schema.name) has rea
 comment on column ops.change_readers.generation is 'the build in full that made the model''s table; another one means that the log does not go back to what was read';
 comment on column ops.change_readers.change_id is 'the last change that was read';
 
-grant select, insert, update, delete on ops.change_readers to sluice_transformer;
+grant select, insert, update on ops.change_readers to sluice_transformer;
