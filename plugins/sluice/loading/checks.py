@@ -200,8 +200,16 @@ def judge_rows(
         return [_failure(*row) for row in connection.execute(query)]
 
 
-def find_failures(connection: Connection, source: Source, load_id: int) -> int:
+def find_failures(
+    connection: Connection, source: Source, load_id: int, *, only_unique: bool = False
+) -> int:
     """Collect the rows of a load that break a rule; ``take_failures`` gives and removes them.
+
+    Args:
+        connection: in the load's transaction.
+        source: whose rules.
+        load_id: the load.
+        only_unique: whether each value by itself is known to be right.
 
     Returns:
         How many there are.
@@ -209,7 +217,7 @@ def find_failures(connection: Connection, source: Source, load_id: int) -> int:
     Raises:
         ConfigError: a rule itself is not one PostgreSQL can apply.
     """
-    condition = _swept_condition(source)
+    condition = None if only_unique else _swept_condition(source)
     unique = [name for name, column in source.columns.items() if column.unique]
     with rules_explained(source):
         broken = condition is not None and _count(connection, source, load_id, condition) > 0

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
 from sluice.loading.table import RESCUED
 from sluice.reading import headers
+from sluice.reading.fields import ColumnRecords
 from sluice.reading.records import REJECT_CODES, BadRecord, Batch, Place
 from sluice.reading.values import converters, null_words
 from sluice.registry import Source
@@ -48,18 +48,17 @@ class Preparation:
         self._masks = masks
         self._rescues_values = contract.data_types == "discard_value"
         self._rescues = source.rescues
-        new = [name for _, name in mapping.new]
         given = _from_file_name(source, file_name)
-        self._appended = [given[name] for name in given if name not in mapping.columns]
         absent = [name for name in given if name not in mapping.columns]
-        self._filled = (*mapping.columns, *new, *absent)
+        self._appended = [given[name] for name in absent]
+        in_file = [*zip(mapping.positions, mapping.columns, strict=True), *mapping.new]
+        if len(in_file) == len(names):  # in the file's order, its records can stay as they are
+            in_file.sort()
+        self._filled = (*(name for _, name in in_file), *absent)
         self.columns = (*self._filled, RESCUED) if self._rescues else self._filled
-        positions = [*mapping.positions, *(index for index, _ in mapping.new)]
+        positions = [position for position, _ in in_file]
         self._position = dict(zip(self._filled, positions, strict=False))
-        self._pick = None
-        if positions != list(range(len(names))):
-            pick = itemgetter(*positions)
-            self._pick = pick if len(positions) > 1 else lambda fields: (pick(fields),)
+        self._picked = None if positions == list(range(len(names))) else positions
         words, converting = null_words(source), converters(source)
         self._steps = [
             (index, name, words.get(name, frozenset()), converting.get(name), masks.get(name))
@@ -67,11 +66,13 @@ class Preparation:
             if words.get(name) or name in converting or name in masks
         ]
         self._given = [
-            (index, given[name]) for index, name in enumerate(mapping.columns) if name in given
+            (index, given[name])
+            for index, name in enumerate(self._filled)
+            if name in given and name not in absent
         ]
         self._as_it_is = not (self._steps or self._rescues or self._forbidden or given)
 
-    def rows(self, batch: Batch) -> tuple[list[int], list[Row], list[BadRecord]]:
+    def rows(self, batch: Batch) -> tuple[Sequence[int], Sequence[Row], list[BadRecord]]:
         """The rows of a batch.
 
         Returns:
@@ -79,9 +80,7 @@ class Preparation:
             none, because a value cannot be converted or stands in a column that may have none.
         """
         if self._as_it_is:
-            pick = self._pick
-            rows = list(map(pick, batch.fields)) if pick else list(batch.fields)
-            return list(range(len(rows))), rows, []
+            return range(len(batch.fields)), self._columns_of(batch.fields), []
         indexes: list[int] = []
         ready: list[Row] = []
         bad: list[BadRecord] = []
@@ -94,14 +93,27 @@ class Preparation:
                 indexes.append(index)
         return indexes, ready, bad
 
+    def _columns_of(self, records: Sequence[Row]) -> Sequence[Row]:
+        """Records without the fields that no column takes, in the columns' order."""
+        picked = self._picked
+        if picked is None:
+            return records
+        if isinstance(records, ColumnRecords):
+            return records.pick(picked)
+        return [self._pick(fields) for fields in records]
+
+    def _pick(self, fields: Row) -> list[str | None]:
+        if self._picked is None:
+            return list(fields)
+        return [fields[position] for position in self._picked]
+
     def _row(self, fields: Row) -> Row:
         for index, name in self._forbidden:
             if fields[index] is not None:
                 raise Unfit(
                     "unknown_value", name, f"{name} is no column of the registry, and has a value."
                 )
-        row = list(self._pick(fields) if self._pick else fields)
-        row += self._appended
+        row = self._pick(fields) + self._appended
         rescued = {
             name: fields[index] for index, name in self._rescued if fields[index] is not None
         }

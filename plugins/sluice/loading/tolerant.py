@@ -10,16 +10,17 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain
 
 import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from sluice.errors import InternalError
-from sluice.landing.streams import ahead
+from sluice.landing.streams import ahead, quick_switches
 from sluice.loading.checks import broken_condition, judge_rows, try_rules
+from sluice.loading.copy_data import CopyData, copy_data
 from sluice.loading.copying import REFUSALS
 from sluice.loading.preparing import Preparation, Row
 from sluice.loading.rejects import Rejects
@@ -54,14 +55,10 @@ class TolerantLoad:
         names = map(Identifier, ("_source_row_number", *preparation.columns))
         broken = broken_condition(source)
         kept = SQL("where ({}) is not true or ops.note_broken_rule(_source_row_number)")
-        self._statement = SQL(
-            "copy {} ({}) from stdin with (on_error ignore, log_verbosity verbose,"
-            " encoding 'UTF8') {}"
-        ).format(
-            bronze_table(source),
-            SQL(", ").join(names),
-            SQL("") if broken is None else kept.format(broken),
+        self._target = SQL("copy {} ({}) from stdin").format(
+            bronze_table(source), SQL(", ").join(names)
         )
+        self._kept = SQL("") if broken is None else kept.format(broken)
 
     def run(self) -> Iterator[int]:
         """Load every batch.
@@ -77,12 +74,14 @@ class TolerantLoad:
         self._connection.execute("set local client_min_messages = notice")
         try_rules(self._connection, self._source)
         loaded = 0
-        for some, bad in ahead(self._prepared(), BATCHES_AHEAD):
-            count, refused = self._load(some)
-            loaded += count
-            if bad or refused:
-                self._rejects.add(sorted([*bad, *refused], key=lambda record: record.place.number))
-            yield loaded
+        with quick_switches(), closing(ahead(self._prepared(), BATCHES_AHEAD)) as batches:
+            for some, bad in batches:
+                count, refused = self._load(some)
+                loaded += count
+                if bad or refused:
+                    both = sorted([*bad, *refused], key=lambda record: record.place.number)
+                    self._rejects.add(both)
+                yield loaded
 
     def _prepared(self) -> Iterator[tuple[_Rows, list[BadRecord]]]:
         """The rows of each batch, ready to be sent, and its records that are none."""
@@ -154,6 +153,9 @@ class TolerantLoad:
             How many rows came in; the positions of the rows with a value of no type; of those
             that break a rule.
         """
+        statement = SQL(
+            "{} with (on_error ignore, log_verbosity verbose, encoding 'UTF8', {}) {}"
+        ).format(self._target, some.data.options, self._kept)
         passed_over: list[int] = []
         broken: set[int] = set()
 
@@ -167,8 +169,8 @@ class TolerantLoad:
         self._connection.add_notice_handler(note)
         try:
             with self._connection.cursor() as cursor:
-                with cursor.copy(self._statement) as copy:
-                    copy.write(some.lines)
+                with cursor.copy(statement) as copy:
+                    copy.write(some.data.lines)
                 # The last notice is the sum of the others.
                 return cursor.rowcount, set(passed_over[:-1]), broken
         finally:
@@ -212,35 +214,19 @@ class _Rows:
         indexes: for each row, the index of its record in the batch.
         rows: the values.
         numbers: the records' numbers.
-        lines: all of it as COPY reads it.
+        data: all of it as COPY reads it.
     """
 
     batch: Batch
     indexes: Sequence[int]
     rows: Sequence[Row]
     numbers: Sequence[int]
-    lines: bytes
+    data: CopyData
 
     @classmethod
     def of(cls, batch: Batch, indexes: Sequence[int], rows: Sequence[Row]) -> _Rows:
         numbers = [batch.numbers[index] for index in indexes]
-        return cls(batch, indexes, rows, numbers, encode(numbers, rows))
+        return cls(batch, indexes, rows, numbers, copy_data(numbers, rows))
 
     def part(self, which: slice) -> _Rows:
         return _Rows.of(self.batch, self.indexes[which], self.rows[which])
-
-
-SPECIAL = "\\\t\n\r"
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-def encode(numbers: Sequence[int], rows: Sequence[Row]) -> bytes:
-    r"""Rows in COPY's text format, the row number first; one line a row, whatever is in it."""
-    whole = "".join(filter(None, chain.from_iterable(rows)))
-    if any(character in whole for character in SPECIAL):
-        rows = [[value and value.translate(_ESCAPES) for value in row] for row in rows]
-    lines = [
-        f"{number}\t" + "\t".join(["\\N" if value is None else value for value in row])
-        for number, row in zip(numbers, rows, strict=True)
-    ]
-    return ("\n".join(lines) + "\n").encode()

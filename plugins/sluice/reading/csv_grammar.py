@@ -19,6 +19,7 @@ from sluice.registry import CsvDialect
 RECORD_BYTES = 16 << 20
 
 LINE_END = re.compile(r"\r\n|\n|\r")
+LINE_ENDS = {"\n": r"\n", "\r\n": r"\r\n", "\r": r"\r(?!\n)"}
 LINE = re.compile(r"[^\r\n]*+")
 
 # How much of a value is shown in a reason.
@@ -36,6 +37,7 @@ class Parts:
         content: what may stand between two quotes of a field.
         plain: the characters of a field without quotes.
         field: a field.
+        line_field: a field on one line.
         delimiter: the delimiter.
     """
 
@@ -45,6 +47,7 @@ class Parts:
     content: str
     plain: str
     field: str
+    line_field: str
     delimiter: str
 
 
@@ -58,6 +61,7 @@ def parts_of(dialect: CsvDialect) -> Parts:
     if escape == quote:
         content = rf"(?:[^{quote}]++|{quote}{quote})*+"
     field = rf"(?:{quote}{content}{quote}|{plain})" if quote else plain
+    line_field = field.replace("[^", r"[^\r\n") if quote else plain
     return Parts(
         after=rf"(?<![^{delimiter}\r\n])",
         before=rf"(?=[{delimiter}\r\n])",
@@ -65,6 +69,7 @@ def parts_of(dialect: CsvDialect) -> Parts:
         content=content if quote else "",
         plain=plain,
         field=field,
+        line_field=line_field,
         delimiter=delimiter,
     )
 
@@ -98,6 +103,15 @@ class Grammar:
         trailing = parts.delimiter if dialect.trailing_delimiter else ""
         self.record = re.compile(f"{fields}{trailing}{end}|")
         self.any_record = re.compile(f"(?:{parts.field}{parts.delimiter})*+{parts.field}{end}")
+        line = parts.delimiter.join([parts.line_field] * width) + trailing
+        comment = f"(?!{re.escape(dialect.comment)})" if dialect.comment else ""
+        self._lines = {
+            line_end: re.compile(f"(?:{comment}{line}{pattern})*+")
+            for line_end, pattern in LINE_ENDS.items()
+        }
+        self._text = ""
+        self._line_runs: dict[tuple[int, str], int] = {}
+        self._written = re.compile(fields)
         self.whole_fields = re.compile(f"(?:{parts.field}{parts.delimiter})*+")
         self.content = re.compile(parts.content)
         self.to_field_end = re.compile(rf"[^{parts.delimiter}\r\n]*+")
@@ -115,6 +129,37 @@ class Grammar:
                 break
             start = match.end()
         return fields
+
+    def lines_end(self, text: str, start: int, line_end: str, limit: int) -> int:
+        """Where records that are one line each, with the right number of fields, end.
+
+        What was found out about a text is remembered: lines after a broken record are looked at to
+        see where that ends, and then for themselves.
+
+        Args:
+            text: lines of a file.
+            start: where the first record begins.
+            line_end: what ends each of them.
+            limit: the last of them ends no later.
+        """
+        if text is not self._text:
+            self._text = text
+            self._line_runs = {}
+        end = self._line_runs.get((start, line_end))
+        if end is None:
+            match = self._lines[line_end].match(text, start, limit)
+            end = self._line_runs[start, line_end] = match.end() if match else start
+        if end > limit:
+            cut = text.rfind(line_end, start, limit)
+            end = cut + len(line_end) if cut >= 0 else start
+        return end
+
+    def values(self, written: str) -> list[str | None]:
+        """The values of a whole record as it is written, without what ends it."""
+        if not self.quote or self.quote not in written:
+            return [value or None for value in written.split(self.delimiter)]
+        match = self._written.fullmatch(written)
+        return [self.value(one) for one in match.groups()] if match else []
 
     def ends_field(self, text: str, position: int) -> bool:
         """Whether a field may end before the character at a place."""
@@ -154,22 +199,3 @@ def line_end_before(text: str, place: int) -> str:
     if text.endswith("\r\n", 0, place):
         return "\r\n"
     return text[place - 1] if place and text[place - 1] in "\r\n" else ""
-
-
-def has_only(piece: str, line_end: str) -> bool:
-    """Whether all line ends of a text are of one kind."""
-    if line_end == "\r\n":
-        count = piece.count(line_end)
-        return piece.count("\r") == count == piece.count("\n")
-    return bool(line_end) and ("\r" if line_end == "\n" else "\n") not in piece
-
-
-def has_empty_field(piece: str, delimiter: str, line_end: str) -> bool:
-    """Whether a field may be empty in a text without quotes and empty lines."""
-    return (
-        piece.startswith(delimiter)
-        or piece.endswith(delimiter)
-        or any(
-            pair in piece for pair in (delimiter * 2, delimiter + line_end, line_end + delimiter)
-        )
-    )

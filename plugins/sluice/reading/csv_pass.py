@@ -1,7 +1,7 @@
 """One pass over a delimited file: its records in batches, the broken ones beside them.
 
-A stretch without quotes is taken apart by splitting; the rest by the dialect's patterns, which take
-three times as long; only what neither reads is looked at closely.
+Records of one line each, with the right number of fields, are found by one call for as many as
+follow each other, and stay as they are written; every other record is looked at by itself.
 """
 
 from __future__ import annotations
@@ -12,13 +12,7 @@ from itertools import accumulate
 from re import Match
 
 from sluice.reading.csv_blanks import BlankLines
-from sluice.reading.csv_grammar import (
-    RECORD_BYTES,
-    Grammar,
-    has_empty_field,
-    has_only,
-    line_end_before,
-)
+from sluice.reading.csv_grammar import LINE_END, RECORD_BYTES, Grammar, line_end_before
 from sluice.reading.csv_recovery import (
     NeedsMoreError,
     Verdict,
@@ -28,20 +22,13 @@ from sluice.reading.csv_recovery import (
     too_long_reason,
 )
 from sluice.reading.csv_window import Blocks, Window
+from sluice.reading.fields import WrittenRecords
 from sluice.reading.headers import Header
 from sluice.reading.lines import TextFile
 from sluice.reading.records import BATCH_BYTES, RAW_CHARACTERS, BadRecord, Batch, Place
 
 # A batch has no more records than this, which bounds its memory where records are short.
 BATCH_RECORDS = 20_000
-
-# A stretch without quotes is split from this length on; where quotes are denser, the patterns look
-# at so much before the next such stretch is looked for.
-PLAIN_CHARACTERS = 2048
-PATTERN_CHARACTERS = 2048
-
-# So much of a stretch without quotes goes to the patterns where splitting is not enough.
-ODD_CHARACTERS = 1 << 16
 
 # A record of so many characters may be too long in bytes.
 LONG_CHARACTERS = RECORD_BYTES // 4
@@ -56,15 +43,25 @@ class _Building:
     begin: int
     bad: list[BadRecord]
     numbers: list[int] = field(default_factory=list)
-    rows: list[Sequence[str | None]] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
+    are_lines: bool = True
 
     def is_full(self, position: int) -> bool:
         count = len(self.numbers) + len(self.bad)
         return count >= BATCH_RECORDS or position - self.begin >= BATCH_BYTES
 
+    def add(self, number: int, start: int, written: Sequence[str], between: int) -> int:
+        """Add records with so much between one and the next; gives the number after them."""
+        after = number + len(written)
+        self.numbers += range(number, after)
+        self.starts += accumulate(map(between.__add__, map(len, written[:-1])), initial=start)
+        self.written += written
+        return after
+
     def batch(self) -> Batch:
-        return Batch(self.numbers, self.rows, self._place, self.bad)
+        records = WrittenRecords(self.written, self.grammar, are_lines=self.are_lines)
+        return Batch(self.numbers, records, self._place, self.bad)
 
     def _place(self, index: int) -> Place:
         start = self.starts[index]
@@ -102,6 +99,7 @@ class Pass:
         self._line_end = header.line_end  # what ended the record before
         self._blanks = BlankLines(grammar.width)
         self._late: list[BadRecord] = []  # for the next batch
+        self._lines_until = 0  # up to here, the window's records are one good line each
         self._forced_at = -1  # where a record must be judged by what is there of it
         self._is_dropping = False  # the record at the window's end goes on, and is too long
         data = self._blocks.read(max(header.end, 1))[header.end :]
@@ -127,6 +125,7 @@ class Pass:
     # -- the window ---------------------------------------------------------------------------
 
     def _window_of(self, data: bytes, offset: int, line: int) -> Window:
+        self._lines_until = 0
         return Window(data, self._encoding, offset, line, is_last=self._blocks.is_done)
 
     def _is_end(self, position: int) -> bool:
@@ -167,128 +166,38 @@ class Pass:
 
     def _fill(self, building: _Building, position: int) -> tuple[int, bool]:
         """Add records to a batch; gives the place after them, and whether it needs more text."""
-        text, quote = self._window.text, self._grammar.quote
-        while position < len(text) and not building.is_full(position):
-            special = text.find(quote, position) if quote else -1
-            special = min(
-                len(text) if special < 0 else special, self._window.next_suspect(position)
-            )
-            limit = min(position + PATTERN_CHARACTERS, len(text))
-            if special - position > PLAIN_CHARACTERS:
-                limit = self._line_start(position, min(special, position + BATCH_BYTES))
-                end = self._add_plain(building, position, limit)
-                if end > position:
-                    position = end
-                    continue
-                limit = min(limit, position + ODD_CHARACTERS)
-            end, needs_more = self._add_records(building, position, max(limit, position + 1))
-            if needs_more or end == position:
-                return end, needs_more
-            position = end
-        return position, False
-
-    def _line_start(self, start: int, place: int) -> int:
-        """Where the line begins that has a place; ``start`` if it begins before that."""
         text = self._window.text
-        if place >= len(text):
-            return len(text)
-        end = max(text.rfind("\n", start, place), text.rfind("\r", start, place)) + 1
-        return max(start, end + text.startswith("\r\n", end - 1)) if end else start
-
-    def _add_plain(self, building: _Building, start: int, end: int) -> int:
-        """Add the records between two places where no quote is; gives the place after them.
-
-        That is ``start`` where splitting is not enough, and the patterns have to do it.
-        """
-        delimiter, line_end = self._grammar.delimiter, self._line_end
-        piece = self._window.text[start:end]
-        if self._grammar.dialect.trailing_delimiter or self._blanks:
-            return start
-        if not has_only(piece, line_end) or self._has_comment(piece):
-            return start
-        if self._grammar.width > 1 and (piece.startswith(line_end) or line_end * 2 in piece):
-            return start
-        lines = piece.split(line_end)
-        if len(lines) > BATCH_RECORDS:
-            del lines[BATCH_RECORDS:]
-        elif not lines[-1]:
-            lines.pop()
-        rows: list[Sequence[str | None]] = [line.split(delimiter) for line in lines]
-        starts = list(accumulate(map(len(line_end).__add__, map(len, lines)), initial=start))
-        if has_empty_field(piece, delimiter, line_end) or "" in lines:
-            rows = [[value or None for value in row] if "" in row else row for row in rows]
-        end = min(starts.pop(), end)
-        self._add_rows(building, rows, starts)
-        return end
-
-    def _add_rows(
-        self, building: _Building, rows: list[Sequence[str | None]], starts: list[int]
-    ) -> None:
-        """Add consecutive records, those with the wrong number of fields as bad ones."""
-        numbers: Sequence[int] = range(self._number, self._number + len(rows))
-        self._number += len(rows)
-        width = self._grammar.width
-        ragged = [index for index, count in enumerate(map(len, rows)) if count != width]
-        for index in ragged:
-            text = self._window.text
-            verdict = judge(self._grammar, self._names, text, starts[index], is_end=True)
-            building.bad.append(self._bad_record(numbers[index], starts[index], verdict))
-        if ragged:
-            broken = set(ragged)
-            whole = [index for index in range(len(rows)) if index not in broken]
-            rows = [rows[index] for index in whole]
-            starts = [starts[index] for index in whole]
-            numbers = [numbers[index] for index in whole]
-        building.rows += rows
-        building.starts += starts
-        building.numbers += numbers
-
-    def _add_records(self, building: _Building, position: int, limit: int) -> tuple[int, bool]:
-        """Add records up to a place; gives the place after them, and whether it needs more text."""
-        while position < limit and not building.is_full(position):
-            if not self._blanks:
-                position = self._add_whole(building, position, limit)
-                if position >= limit:
-                    break
-            try:
-                end = self._add_other(building, position)
-            except NeedsMoreError:
-                return position, True
+        while position < len(text) and not building.is_full(position):
+            end = position if self._blanks else self._add_lines(building, position)
+            if end == position:
+                try:
+                    end = self._add_other(building, position)
+                except NeedsMoreError:
+                    return position, True
             if end == position:
                 break
             position = end
         return position, False
 
-    def _add_whole(self, building: _Building, position: int, limit: int) -> int:
+    def _add_lines(self, building: _Building, start: int) -> int:
         """Add the records about which there is nothing to ask; gives the place after them."""
-        text, line_end, comment = self._window.text, self._line_end, self._comment
-        quote, doubled, value = self._grammar.quote, self._grammar.doubled, self._grammar.value
-        suspect = self._window.next_suspect(position)
-        rows, numbers, starts = building.rows, building.numbers, building.starts
-        number = self._number
-        for match in self._grammar.record.finditer(text, position):
-            end = match.end()
-            groups = match.groups()
-            if groups[-1] != line_end or end > suspect or end - position > LONG_CHARACTERS:
-                break
-            if comment and text.startswith(comment, position):
-                break
-            rows.append(
-                [
-                    (one if one[0] != quote else one[1:-1].replace(doubled, quote)) if one else None
-                    for one in groups[:-1]
-                ]
-                if doubled  # without a call for each value, a third faster
-                else [value(one) for one in groups[:-1]]
-            )
-            numbers.append(number)
-            starts.append(position)
-            number += 1
-            position = end
-            if end >= limit:
-                break
-        self._number = number
-        return position
+        text, line_end = self._window.text, self._line_end
+        if line_end and start >= self._lines_until:
+            limit = min(self._window.next_suspect(start), len(text))
+            self._lines_until = self._grammar.lines_end(text, start, line_end, limit)
+        end = self._lines_until
+        if end > start + BATCH_BYTES:
+            cut = text.rfind(line_end, start, start + BATCH_BYTES)
+            end = (cut if cut >= 0 else text.index(line_end, start)) + len(line_end)
+        if end <= start or end - start > LONG_CHARACTERS:
+            return start
+        *lines, rest = text[start:end].split(line_end, BATCH_RECORDS)
+        between = len(line_end)
+        if self._grammar.dialect.trailing_delimiter:
+            lines = [line[:-1] for line in lines]
+            between += 1
+        self._number = building.add(self._number, start, lines, between)
+        return end - len(rest)
 
     def _add_other(self, building: _Building, position: int) -> int:
         """Add what is not simply a record; gives the place after it.
@@ -328,7 +237,7 @@ class Pass:
     def _add_odd(self, building: _Building, position: int, match: Match[str]) -> int:
         """Add a record that is whole, but may not be good for another reason."""
         grammar = self._grammar
-        written, ended = match.groups()[:-1], match.groups()[-1]
+        ended = match.groups()[-1]
         verdict = self._stray(position, match.end(), grammar.written_width)
         if verdict is None and self._window.next_suspect(position) < match.end():
             verdict = self._no_text(position, match)
@@ -337,10 +246,9 @@ class Pass:
             verdict = Verdict(match.end(), "too_long", too_long_reason())
         if verdict is not None:
             return self._add_bad(building, position, verdict)
-        building.rows.append([grammar.value(one) for one in written])
-        building.numbers.append(self._number)
-        building.starts.append(position)
-        self._number += 1
+        whole = self._window.text[position : match.end(grammar.width)]
+        self._number = building.add(self._number, position, [whole], 0)
+        building.are_lines = building.are_lines and not LINE_END.search(whole)
         self._line_end = ended or self._line_end
         return match.end()
 
@@ -391,10 +299,3 @@ class Pass:
         text = self._window.text
         is_comment = bool(self._comment) and text.startswith(self._comment, position)
         return is_comment or text[position] in "\r\n"
-
-    def _has_comment(self, piece: str) -> bool:
-        """Whether a line of a stretch is a comment."""
-        comment = self._comment
-        if not comment:
-            return False
-        return piece.startswith(comment) or self._line_end + comment in piece

@@ -13,7 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sluice.reading.csv_grammar import LINE, RECORD_BYTES, Grammar, shown
+from sluice.reading.csv_grammar import (
+    LINE,
+    RECORD_BYTES,
+    Grammar,
+    line_end_before,
+    shown,
+)
 
 # More line ends than this within one record are not taken for one broken record.
 STRAY_LINE_ENDS = 100
@@ -296,7 +302,7 @@ class _LinesBetween:
     """
 
     def __init__(self, grammar: Grammar, text: str, start: int) -> None:
-        self._record = grammar.record
+        self._grammar = grammar
         self._text = text
         self.count = self._records = 0
         self._first: int | None = None
@@ -305,15 +311,28 @@ class _LinesBetween:
     def go_to(self, place: int) -> None:
         """Look at the lines before the one that has a place."""
         while self.line < len(self._text):
+            self._pass_records(place)
             end = after_line(self._text, self.line)
             if end > place:
                 return
-            match = self._record.match(self._text, self.line)
+            match = self._grammar.record.match(self._text, self.line)
             if match and match.lastindex and match.end() == end:
                 self._records += 1
                 self._first = self.line if self._first is None else self._first
             self.count += 1
             self.line = end
+
+    def _pass_records(self, place: int) -> None:
+        """Count good records of one line each at once, as far as they follow each other."""
+        line_end = line_end_before(self._text, self.line)
+        if line_end:
+            end = self._grammar.lines_end(self._text, self.line, line_end, place)
+            if end > self.line:
+                self._first = self.line if self._first is None else self._first
+                count = self._text.count(line_end, self.line, end)
+                self._records += count
+                self.count += count
+                self.line = end
 
     @property
     def read_well(self) -> bool:

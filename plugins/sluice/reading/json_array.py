@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from sluice.reading.json_fields import JsonFields
 from sluice.reading.json_records import JsonRecords, Taken
@@ -97,5 +97,5 @@ class JsonArrayReader:
                 records.find_names([self._file.text(element.data) for element in elements])
 
 
-def _by_index(places: Callable[[int], Place], numbers: list[int]) -> Callable[[int], Place]:
+def _by_index(places: Callable[[int], Place], numbers: Sequence[int]) -> Callable[[int], Place]:
     return lambda index: places(numbers[index])

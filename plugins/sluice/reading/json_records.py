@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
+from sluice.reading.fields import Fields
 from sluice.reading.json_fields import JsonFields, RecordRefusedError, decode_object
 from sluice.reading.json_template import Template, make_template
 from sluice.reading.lines import BLANK, TextFile
@@ -32,9 +33,28 @@ class Taken:
         bad: those that could not.
     """
 
+    numbers: Sequence[int]
+    fields: Sequence[Fields]
+    bad: list[BadRecord]
+
+
+@dataclass(slots=True)
+class _Taking:
+    """The same while it grows."""
+
     numbers: list[int] = field(default_factory=list)
-    fields: list[tuple[str | None, ...]] = field(default_factory=list)
+    fields: list[Fields] = field(default_factory=list)
     bad: list[BadRecord] = field(default_factory=list)
+
+    def done(self) -> Taken:
+        return Taken(self.numbers, self.fields, self.bad)
+
+    def extend(self, rows: Sequence[Fields], number: int) -> int:
+        """Add records from a number on; gives the number after them."""
+        after = number + len(rows)
+        self.numbers.extend(range(number, after))
+        self.fields.extend(rows)
+        return after
 
 
 class JsonRecords:
@@ -55,20 +75,22 @@ class JsonRecords:
             first: the number of the first record.
             places: the place of a record by its number.
         """
-        pieces, rows = self._split(text)
-        taken = Taken()
-        number, done = first, 0
-        # Nearly always, no piece holds anything.
-        unfit = [index for index, piece in enumerate(pieces) if piece] if any(pieces) else []
+        pieces, records = self._split(text)
+        if records and not any(pieces):  # nearly always
+            self._judge(len(records), 0)
+            return Taken(range(first, first + len(records)), records, [])
+        taken = _Taking()
+        number, done, rows = first, 0, list(records)
+        unfit = [index for index, piece in enumerate(pieces) if piece]
         for index in unfit:
-            number = _extend(taken, rows[done:index], number)
+            number = taken.extend(rows[done:index], number)
             done = index
             for line in _records_of(pieces[index]):
                 self._parse(line, number, places, taken)
                 number += 1
-        number = _extend(taken, rows[done:], number)
+        number = taken.extend(rows[done:], number)
         self._judge(number - first, number - first - len(rows))
-        return taken
+        return taken.done()
 
     def texts(self, texts: Sequence[str], first: int, places: Places) -> Taken:
         """Take records apart, each a text of its own.
@@ -79,7 +101,7 @@ class JsonRecords:
             places: the place of a record by its number.
         """
         self._learn(texts)
-        taken = Taken()
+        taken = _Taking()
         parsed = 0
         for number, text in enumerate(texts, start=first):
             values = self._match(text)
@@ -90,7 +112,7 @@ class JsonRecords:
                 taken.numbers.append(number)
                 taken.fields.append(values)
         self._judge(len(texts), parsed)
-        return taken
+        return taken.done()
 
     def find_names_in_lines(self, text: str) -> None:
         """Add the unknown members of lines to the fields' names; see ``JsonFields.collect``."""
@@ -106,7 +128,7 @@ class JsonRecords:
         self._find_names(records)
         self._judge(len(texts), len(records))
 
-    def _split(self, text: str) -> tuple[list[str], list[tuple[str | None, ...]]]:
+    def _split(self, text: str) -> tuple[list[str], Sequence[Fields]]:
         if self._is_learning:
             self._learn(_records_of(text[:EXAMPLE_CHARACTERS]))
         if self._template is None:
@@ -120,7 +142,7 @@ class JsonRecords:
             return None
         return self._template.match(text, len(self._fields.names))
 
-    def _parse(self, text: str, number: int, places: Places, taken: Taken) -> None:
+    def _parse(self, text: str, number: int, places: Places, taken: _Taking) -> None:
         try:
             self._refuse_undecodable(text)
             values = self._fields.take_apart(text, number)
@@ -164,9 +186,3 @@ class JsonRecords:
 
 def _records_of(lines: str) -> Iterator[str]:
     return (line for line in lines.split("\n") if line.strip(BLANK))
-
-
-def _extend(taken: Taken, rows: Sequence[tuple[str | None, ...]], number: int) -> int:
-    taken.numbers.extend(range(number, number + len(rows)))
-    taken.fields.extend(rows)
-    return number + len(rows)

@@ -11,7 +11,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from sluice.errors import DeliveryError
-from sluice.reading.arrow_text import NoText, Texts, can_be_text, texts_of
+from sluice.reading.arrow_text import ArrowRecords, NoText, Texts, can_be_text, texts_of
 from sluice.reading.json_fields import shown
 from sluice.reading.records import BadRecord, Batch, Opener, Place
 
@@ -72,8 +72,7 @@ class ParquetReader:
                 first += batch.num_rows
 
     def _batch(self, columns: Sequence[Texts], first: int) -> Batch:
-        rows: list[tuple[str | None, ...]]
-        rows = list(zip(*[texts.values for texts in columns], strict=True))
+        rows = ArrowRecords([texts.values for texts in columns])
 
         def place(number: int) -> Place:
             members = dict(zip(self.names, rows[number - first], strict=True))
@@ -89,7 +88,11 @@ class ParquetReader:
         numbers = [first + index for index in good]
         bad = [
             BadRecord(
-                place(first + index), no_text.code, f"{name} {no_text.reason}", name, rows[index]
+                place(first + index),
+                no_text.code,
+                f"{name} {no_text.reason}",
+                name,
+                tuple(rows[index]),
             )
             for index, (name, no_text) in sorted(verdicts.items())
         ]
