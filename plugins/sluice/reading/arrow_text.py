@@ -171,8 +171,7 @@ def _moments(array: pa.Array) -> Texts:
 
 
 def _signed(moments: pa.Array, sign: str) -> pa.Array:
-    """Moments as text, with the sign of UTC after them: Arrow's own text of that takes 16 times as
-    long."""
+    """Moments as text, with a sign after them: Arrow's own text of UTC takes 16 times as long."""
     texts = pc.cast(moments, TEXT)
     return pc.binary_join_element_wise(texts, *(pa.scalar(one, TEXT) for one in (sign, "")))
 
