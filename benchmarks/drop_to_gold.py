@@ -10,31 +10,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
-import shutil
-import socket
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import psycopg
+from instances import PIPELINE, SOURCE, engagement_samples, own_instance
 
 from sluice.landing.zone import landing_folder
-from sluice.local.airflow import airflow_status, start_airflow, stop_airflow
-from sluice.local.postgres import ensure_warehouse, stop_postgres
-from sluice.local.postgres_place import existing_data
+from sluice.local.airflow import airflow_status, start_airflow
 from sluice.registry import load_registry
 from sluice.settings import Settings, load_settings
 from sluice.warehouse.bootstrap import airflow_database_uri
 from sluice.warehouse.connections import connect
 
-PIPELINE, SOURCE = "engagement", "event_stream"
 LIMIT_SECONDS = 10.0
 TIMEOUT_SECONDS = 180.0
 POLL_SECONDS = 0.02
@@ -92,30 +84,11 @@ class Drop:
 
 
 @contextlib.contextmanager
-def own_instance() -> Iterator[Settings]:
-    """An instance in a temporary folder, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="sluice-benchmark-"))
-    folder.chmod(0o711)  # for root, PostgreSQL runs as another user
-    ports = free_ports(2)
-    settings = Settings(
-        home=folder / "home",
-        landing=folder / "landing",
-        archive=folder / "archive",
-        rejected=folder / "rejected",
-        postgres_port=ports[0],
-        airflow_port=ports[1],
-    )
-    try:
-        ensure_warehouse(settings)
+def new_instance() -> Iterator[Settings]:
+    """An instance of our own, with Airflow."""
+    with own_instance() as settings:
         start_airflow(settings, tell=lambda what: print(f"waiting for {what}"))
         yield settings
-    finally:
-        stop_airflow(settings)
-        stop_postgres(settings)
-        data = existing_data(settings)
-        if data is not None and not data.is_relative_to(folder):
-            shutil.rmtree(data.parent)
-        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
@@ -127,33 +100,12 @@ def running_instance() -> Iterator[Settings]:
     yield settings
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, all different."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
-def load_generator(project: Path) -> Any:
-    """The generator of the engagement system; it belongs to no package."""
-    path = project / "data" / "samples" / f"{PIPELINE}.py"
-    spec = importlib.util.spec_from_file_location(f"samples_{PIPELINE}", path)
-    if spec is None or spec.loader is None:
-        sys.exit(f"{path} cannot be loaded.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 class Bench:
     """Drops deliveries into an instance and waits for them in gold."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.generator = load_generator(settings.project)
+        self.generator = engagement_samples()
         source = load_registry(settings.project).source(SOURCE)
         self.folder = landing_folder(settings, source)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -224,7 +176,7 @@ def main() -> None:
         "--running", action="store_true", help="measure the running instance, without history"
     )
     options = parser.parse_args()
-    with running_instance() if options.running else own_instance() as settings:
+    with running_instance() if options.running else new_instance() as settings:
         bench = Bench(settings)
         if not options.running:
             print(f"delivering {options.history} days of history")

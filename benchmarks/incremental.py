@@ -16,33 +16,25 @@ that it takes on the shortest.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import shutil
-import socket
 import statistics
-import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import ModuleType
 
 import psycopg
+from instances import PIPELINE, SOURCE, engagement_samples, own_instance
 from pydantic import SecretStr
 
 from sluice.loading import load_source
-from sluice.local.postgres import administrator_uri, ensure_warehouse, stop_postgres
-from sluice.local.postgres_place import existing_data
+from sluice.local.postgres import administrator_uri
 from sluice.pipeline import publish, transform
 from sluice.registry import Registry, load_registry
 from sluice.settings import PROJECT, Settings
 from sluice.warehouse.bootstrap import prepare_warehouse
 from sluice.warehouse.connections import connect
 
-PIPELINE, SOURCE = "engagement", "event_stream"
 PROMISED_RATIO = 2.0
 ROWS_A_DAY = 10_000
 # Users join over the days, use the app for a while and leave: as many for each day of the history,
@@ -79,7 +71,7 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=7, help="deliveries, and corrections, of each")
     arguments = parser.parse_args()
     registry = load_registry(PROJECT)
-    with server() as settings:
+    with own_instance(settle_seconds=0) as settings:
         histories = []
         for rows in sorted(arguments.histories):
             history = make_history(settings, rows, arguments.rows, arguments.turns)
@@ -91,33 +83,13 @@ def main() -> int:
     return report(histories)
 
 
-@contextmanager
-def server() -> Iterator[Settings]:
-    """Start a PostgreSQL of our own for the time of the benchmark."""
-    folder = Path(tempfile.mkdtemp(prefix="sluice-benchmark-"))
-    folder.chmod(0o711)  # the server may run as another user
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = Settings(home=folder / "home", postgres_port=port, settle_seconds=0)
-    try:
-        ensure_warehouse(settings)
-        yield settings
-    finally:
-        stop_postgres(settings)
-        data = existing_data(settings)
-        if data is not None and not data.is_relative_to(folder):
-            shutil.rmtree(data.parent)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def make_history(server: Settings, rows: int, delivery_rows: int, turns: int) -> History:
     """Load a history into a database of its own, and keep what comes after it."""
     name = f"history_{rows}"
-    settings = own_instance(server, name)
+    settings = beside(server, name)
     days = max(rows // ROWS_A_DAY, 1)
     more = -(-turns * delivery_rows // ROWS_A_DAY)
-    generator = load_generator()
+    generator = engagement_samples()
     generated = generator.generate(
         seed=1,
         users=USERS_AT_FIRST + USERS_A_DAY * (days + more),
@@ -137,7 +109,7 @@ def make_history(server: Settings, rows: int, delivery_rows: int, turns: int) ->
     return History(rows, settings, deliveries)
 
 
-def own_instance(server: Settings, name: str) -> Settings:
+def beside(server: Settings, name: str) -> Settings:
     """An instance on the same server, with a database and folders of its own."""
     uri = administrator_uri(server)
     with psycopg.connect(uri, autocommit=True) as connection:
@@ -155,18 +127,6 @@ def own_instance(server: Settings, name: str) -> Settings:
     )
     prepare_warehouse(settings, uri)
     return settings
-
-
-def load_generator() -> ModuleType:
-    """The generator of the engagement system; it belongs to no package."""
-    path = PROJECT / "data" / "samples" / f"{PIPELINE}.py"
-    specification = importlib.util.spec_from_file_location("engagement_samples", path)
-    if specification is None or specification.loader is None:
-        raise SystemExit(f"{path} cannot be read")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    return module
 
 
 def first_run(history: History, registry: Registry) -> float:
@@ -200,7 +160,7 @@ def run_turn(history: History, registry: Registry, turn: int) -> None:
     corrected = [row for number, row in enumerate(rows) if number % 10]
     shown = []
     for kind, content in (("delivery", rows), ("correction", corrected)):
-        load_generator().write_delivery(history.settings.landing / SOURCE / name, content)
+        engagement_samples().write_delivery(history.settings.landing / SOURCE / name, content)
         load(history.settings, registry)
         transformation, transforming, publishing = run(history.settings, registry)
         history.seconds[kind].append(transforming + publishing)

@@ -23,33 +23,27 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import importlib.util
 import itertools
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import duckdb
 import psycopg
+from instances import engagement_samples, own_instance
 
 from sluice.local.postgres import (
     administrator_uri,
-    ensure_warehouse,
     psql_path,
-    stop_postgres,
 )
 from sluice.registry import Source, read_registry
-from sluice.settings import PROJECT, Settings
+from sluice.settings import Settings
 from sluice.warehouse.connections import libpq_environment, role_uri
 
 PROMISED_RATIOS = {"csv": 0.85, "gzip": 0.6, "bad": 0.35, "jsonl": 0.3, "parquet": 0.3}
@@ -76,7 +70,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.load_once:
         return load_once(arguments.load_once)
-    with instance() as settings:
+    with own_instance(settle_seconds=0) as settings:
         if arguments.memory:
             return report_memory(settings)
         clean = generate(settings.home / "clean.csv", arguments.rows)
@@ -86,48 +80,12 @@ def main() -> int:
         return report(measure(settings, clean, files, arguments), size)
 
 
-@contextmanager
-def instance() -> Iterator[Settings]:
-    """Start a PostgreSQL of our own for the time of the benchmark."""
-    home = Path(tempfile.mkdtemp(prefix="sluice-benchmark-"))
-    home.chmod(0o711)  # the server may run as another user
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = Settings(
-        home=home / "home",
-        landing=home / "landing",
-        archive=home / "archive",
-        rejected=home / "rejected",
-        postgres_port=port,
-        settle_seconds=0,
-    )
-    try:
-        ensure_warehouse(settings)
-        yield settings
-    finally:
-        stop_postgres(settings)
-        shutil.rmtree(home, ignore_errors=True)
-
-
 def generate(path: Path, rows: int) -> Path:
     """Write one delivery with as many rows."""
-    samples = load_samples()
+    samples = engagement_samples()
     deliveries = samples.generate(seed=1, users=max(rows // 50, 100), days=DAYS, rows=rows)
     samples.write_delivery(path, itertools.chain.from_iterable(rows for _, rows in deliveries))
     return path
-
-
-def load_samples() -> ModuleType:
-    """The generator of the system ``engagement``."""
-    path = PROJECT / "data" / "samples" / "engagement.py"
-    specification = importlib.util.spec_from_file_location("engagement_samples", path)
-    if specification is None or specification.loader is None:
-        raise SystemExit(f"{path} cannot be read")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    return module
 
 
 def compress(clean: Path) -> Path:
@@ -141,7 +99,7 @@ def compress(clean: Path) -> Path:
 def spoil(clean: Path) -> Path:
     """The file with every hundredth record spoilt, each in one of five ways."""
     ways: tuple[Callable[[bytes], bytes], ...] = (
-        lambda line: b"yesterday" + line[line.index(b",") :],  # no time
+        lambda line: b"some day" + line[line.index(b",") :],  # no time
         lambda line: line.rpartition(b",")[0] + b"\n",  # a field too few
         lambda line: line[:-1] + b",more\n",  # a field too many
         lambda line: line.replace(b",", b",x", 2),  # none of the accepted words

@@ -20,22 +20,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
-import socket
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import psycopg
+from instances import PIPELINE, SOURCE, own_instance
 
 from sluice.landing.zone import list_deliveries
-from sluice.local.postgres import administrator_uri, ensure_warehouse, stop_postgres
-from sluice.local.postgres_place import existing_data
+from sluice.local.postgres import administrator_uri
 from sluice.orchestration.scan import LandingZoneScan
 from sluice.pipeline.overview import pipeline_states, source_states
 from sluice.pipeline.steps import sense
@@ -45,7 +40,6 @@ from sluice.warehouse import ledger
 from sluice.warehouse.connections import connect
 
 PROMISED_SECONDS = 2.0
-PIPELINE, SOURCE = "engagement", "event_stream"
 
 # A file in ten was corrected once, one in fifty skipped, one in a thousand rejected.
 FILL = """
@@ -91,39 +85,12 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=5, help="how often each is measured")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped
-    with instance() as settings:
+    with own_instance(settle_seconds=0) as settings:
         registry = load_registry(settings.project)
         fill(settings, arguments.loads)
         drop(settings, registry, arguments.files)
         print(f"{arguments.loads:,} ledger entries, {arguments.files:,} files wait")
         return report(measure(settings, registry, arguments.turns))
-
-
-@contextmanager
-def instance() -> Iterator[Settings]:
-    """Start a PostgreSQL of our own for the time of the benchmark."""
-    home = Path(tempfile.mkdtemp(prefix="sluice-benchmark-"))
-    home.chmod(0o711)  # the server may run as another user
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = Settings(
-        home=home / "home",
-        landing=home / "landing",
-        archive=home / "archive",
-        rejected=home / "rejected",
-        postgres_port=port,
-        settle_seconds=0,
-    )
-    try:
-        ensure_warehouse(settings)
-        yield settings
-    finally:
-        stop_postgres(settings)
-        data = existing_data(settings)
-        if data is not None and not data.is_relative_to(home):
-            shutil.rmtree(data.parent)
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def fill(settings: Settings, loads: int) -> None:

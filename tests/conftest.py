@@ -1,8 +1,9 @@
 """A real PostgreSQL for the whole test session, and a database of its own for each test.
 
 Fixtures: ``settings`` (a fresh instance with an empty registry), and open connections to its
-database: ``loader``, ``transformer``, ``reader``, and ``administrator`` for what a test arranges.
-``server`` is the server itself; ``open_folder`` a folder that other system users may pass through.
+database: ``loader``, ``transformer``, ``observer``, ``reader``, and ``administrator`` for what a
+test arranges. ``server`` is the server itself; ``open_folder`` a folder that other system users
+may pass through.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ import os
 import shutil
 import socket
 import tempfile
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import psutil
@@ -32,6 +32,10 @@ from sluice.settings import Settings
 from sluice.warehouse.bootstrap import prepare_warehouse
 from sluice.warehouse.connections import ROLES, Role, connect
 from sluice.warehouse.rights import database_rights
+from tests.shop_project import ShopProject, make_shop, reuse_parse
+
+if TYPE_CHECKING:
+    from tests.object_storage import Bucket
 
 # A machine that does something else as well is slow, and no reason to fail.
 hypothesis.settings.register_profile(
@@ -54,6 +58,12 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = make_open_folder()
         (folder / "session").write_text(str(os.getpid()))
         os.environ[SESSION_FOLDER] = str(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What takes long comes first, so that all workers end together.
+    slow = [Path(__file__).parent / name for name in ("systems", "pipeline", "cli")]
+    items.sort(key=lambda item: not any(item.path.is_relative_to(folder) for folder in slow))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -102,9 +112,9 @@ class Server:
     def administrator(self, database: str = "postgres") -> psycopg.Connection[Any]:
         return psycopg.connect(make_conninfo(self.uri(database)), autocommit=True)
 
-    def create_database(self, template: str = TEMPLATE) -> str:
-        """A new database, closed to all but the three roles, as that of a real instance is."""
-        name = f"test_{uuid.uuid4().hex[:16]}"
+    def create_database(self, name: str, template: str = TEMPLATE) -> None:
+        """A new database, closed to all but the roles, as that of a real instance is."""
+        self.drop_database(name)
         with self.administrator() as connection:
             # By copying files 15 ms, by the log, which is the default, 30 ms.
             connection.execute(
@@ -114,7 +124,6 @@ class Server:
             )
             for statement in database_rights(name):
                 connection.execute(statement)
-        return name
 
     def drop_database(self, name: str) -> None:
         with self.administrator() as connection:
@@ -184,15 +193,23 @@ def make_template(server: Server, connection: psycopg.Connection[Any]) -> None:
 
 @pytest.fixture
 def settings(server: Server, tmp_path: Path) -> Iterator[Settings]:
-    """The settings of a fresh instance: a database of its own, empty folders, no registry."""
-    project, home = tmp_path / "project", tmp_path / "home"
+    """The settings of a fresh instance: a database of its own, empty folders, no registry.
+
+    Project folder and database have the same names in all tests of a worker, so that dbt can use
+    again what it has parsed (``tests/shop_project.py``).
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    project = Path(os.environ[SESSION_FOLDER]) / worker / "project"
+    shutil.rmtree(project, ignore_errors=True)
+    home = tmp_path / "home"
     for folder in ("registry/sources", "registry/pipelines", "dbt"):
         (project / folder).mkdir(parents=True)
     secrets = home / "secrets"
     secrets.mkdir(parents=True, mode=0o700)
     for role in ROLES:
         shutil.copy(server.settings.secrets / f"postgres-{role}", secrets)
-    database = server.create_database()
+    database = f"test_{worker}"
+    server.create_database(database)
     for name in ("landing", "archive", "rejected"):
         (tmp_path / name).mkdir()
     yield Settings(
@@ -205,6 +222,14 @@ def settings(server: Server, tmp_path: Path) -> Iterator[Settings]:
         rejected=tmp_path / "rejected",
     )
     server.drop_database(database)
+
+
+@pytest.fixture
+def shop(settings: Settings) -> ShopProject:
+    """The shop, before its first delivery."""
+    shop = make_shop(settings)
+    reuse_parse(settings, "shop")
+    return shop
 
 
 @pytest.fixture
@@ -227,6 +252,12 @@ def transformer(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture
+def observer(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """An open connection as the observer; what a test does not commit is rolled back."""
+    yield from role_connection(settings, "observer")
+
+
+@pytest.fixture
 def reader(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
     """An open connection as the reader; what a test does not commit is rolled back."""
     yield from role_connection(settings, "reader")
@@ -236,6 +267,23 @@ def role_connection(settings: Settings, role: Role) -> Iterator[psycopg.Connecti
     connection = connect(settings, role, application_name=f"test {role}")
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def object_store_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    # Imported here and not above: it takes a second, and most tests do without it.
+    from tests.object_storage import object_storage
+
+    with object_storage(tmp_path_factory.mktemp("airflow")) as client:
+        yield client
+
+
+@pytest.fixture
+def bucket(object_store_client: Any) -> Bucket:
+    """An empty bucket of an object store that speaks S3's protocol."""
+    from tests.object_storage import new_bucket
+
+    return new_bucket(object_store_client)
 
 
 @pytest.fixture

@@ -6,9 +6,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from sluice.loading import load_source
 from sluice.pipeline import RunReport, run_pipeline
 from sluice.registry import load_registry
 from sluice.settings import PROJECT, Settings
+from sluice.transforming import dbt
 
 CASES = Path(__file__).parent / "cases"
 
@@ -24,6 +26,10 @@ class ShopProject:
         folder = self.settings.landing / "orders"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("order_id,product,amount\n" + rows)
+
+    def load(self) -> None:
+        """Load what waits, and build nothing."""
+        load_source(self.settings, load_registry(self.settings.project).source("orders"))
 
     def run(self, run_id: str = "test") -> RunReport:
         """One whole run, as ``sluice run`` does it."""
@@ -42,3 +48,25 @@ def make_shop(settings: Settings) -> ShopProject:
         shutil.copy(PROJECT / "dbt" / name, settings.dbt / name)
     shutil.copytree(PROJECT / "dbt" / "macros", settings.dbt / "macros", dirs_exist_ok=True)
     return ShopProject(settings)
+
+
+def reuse_parse(settings: Settings, *pipelines: str) -> None:
+    """Give dbt what it has parsed of the same project before: it takes up what differs.
+
+    A parse of everything takes two seconds, for each test.
+
+    Args:
+        settings: an instance of the fixture ``settings``, with its dbt project in place.
+        pipelines: those that the test will run; one parse serves all of them.
+    """
+    kept = settings.project.parent / f"parsed-{pipelines[0]}.msgpack"
+    places = [
+        settings.home / "dbt" / pipeline / "target" / "partial_parse.msgpack"
+        for pipeline in pipelines
+    ]
+    if not kept.exists():
+        dbt.parse(settings, pipelines[0])
+        shutil.copy(places[0], kept)
+    for place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(kept, place)

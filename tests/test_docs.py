@@ -9,7 +9,10 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from sluice.registry import Column, CsvDialect, Pipeline, SchemaContract, Source, ValueRules
+from sluice.registry.extract import Auth, Extract, Paginator
 from sluice.registry.formats import ExcelLayout, JsonLayout
+from sluice.registry.freshness import Freshness, Span
+from sluice.registry.schedule import ApproveWhen, Schedule, ScheduledSource
 from sluice.settings import PROJECT, Settings
 
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted(PROJECT.glob("docs/**/*.md"))]
@@ -33,7 +36,11 @@ def test_the_readme_lists_each_setting_with_default_and_meaning(name: str) -> No
 
 @pytest.mark.parametrize(
     "model",
-    [Source, Column, CsvDialect, JsonLayout, ExcelLayout, ValueRules, SchemaContract, Pipeline],
+    [
+        *(Source, Column, CsvDialect, JsonLayout, ExcelLayout, ValueRules, SchemaContract),
+        *(Extract, Paginator, Auth),
+        *(Pipeline, Schedule, ScheduledSource, Freshness, Span, ApproveWhen),
+    ],
 )
 def test_the_registry_page_lists_each_key_with_its_meaning(model: type[BaseModel]) -> None:
     text = (PROJECT / "docs" / "registry.md").read_text(encoding="utf-8")

@@ -378,15 +378,18 @@ def test_it_is_out_of_the_way_at_once(quick: Checkout) -> None:
     stamp(quick)
 
     def seconds(command: str) -> float:
-        taken = []
-        for _ in range(15):
-            start = time.perf_counter()
-            assert quick.run(command=command).code == 0
-            taken.append(time.perf_counter() - start)
-        return min(taken)  # what else the machine does is not the launcher's time
+        start = time.perf_counter()
+        assert quick.run(command=command).code == 0
+        return time.perf_counter() - start
 
-    bare = seconds(str(quick.environment / "bin" / "python"))
-    assert seconds(str(quick.folder / "sluice")) - bare < 0.2  # a Python alone takes as long
+    # The quickest of many runs, as what else the machine does is not the launcher's time.
+    bare = min(seconds(str(quick.environment / "bin" / "python")) for _ in range(15))
+    own = float("inf")
+    for _ in range(200):
+        own = min(own, seconds(str(quick.folder / "sluice")))
+        if own - bare < 0.02:  # as long as a Python alone takes
+            return
+    pytest.fail(f"{own:.3f} s, and {bare:.3f} s without it")
 
 
 def stamp(checkout: Checkout) -> None:

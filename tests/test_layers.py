@@ -15,6 +15,7 @@ LAYERS = [
     {"registry"},
     {"warehouse"},
     {"landing"},
+    {"extracting"},
     {"reading"},
     {"loading"},
     {"transforming"},

@@ -57,6 +57,14 @@ class TransformError(SluiceError):
     """A model could not be built, or a test of severity ``error`` failed; gold is unchanged."""
 
 
+class HeldError(SluiceError):
+    """A publication waits until a person approves or refuses it; gold is unchanged."""
+
+
+class OverdueError(SluiceError):
+    """What should have arrived or been published by now was not; somebody has to be asked."""
+
+
 class RetriableError(SluiceError):
     """Nothing is wrong with what was asked; the same again may succeed."""
 

@@ -9,20 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from sluice.settings import Settings
 from tests.cli.conftest import Sluice
-from tests.shop_project import ShopProject, make_shop
+from tests.shop_project import ShopProject
 
 ROWS = "1,ink,2\nx,=cmd(),-3\n3,pen\ny,pad,5\n"
 
 
 @pytest.fixture
-def shop(settings: Settings, sluice: Sluice) -> ShopProject:
-    shop = make_shop(settings)
+def shop(shop: ShopProject) -> ShopProject:
     shop.drop("a.csv", ROWS)
-    outcome = sluice("run", "shop")
-    assert outcome.returncode == 0, outcome.stderr
-    assert "3 records could not be loaded: ./sluice rejects orders" in outcome.stdout
+    shop.load()
     return shop
 
 
@@ -67,7 +63,7 @@ def test_an_export_is_mended_and_dropped_again(
 
 def test_a_mended_delivery_leaves_no_rejects(sluice: Sluice, shop: ShopProject) -> None:
     shop.drop("a.csv", "1,ink,2\n")
-    sluice("run", "shop")
+    shop.load()
     assert "no rejected records" in sluice("rejects", "orders").stdout
 
 

@@ -6,16 +6,14 @@ import json
 
 from psycopg import Connection
 
-from sluice.settings import Settings
 from tests.cli.conftest import Sluice
-from tests.shop_project import make_shop
+from tests.shop_project import ShopProject
 
 
 def test_a_withdrawn_files_rows_leave_gold_with_the_next_run(
-    sluice: Sluice, settings: Settings, reader: Connection
+    sluice: Sluice, shop: ShopProject, reader: Connection
 ) -> None:
     reader.autocommit = True
-    shop = make_shop(settings)
     shop.drop("a.csv", "1,ink,2\n2,pen,3\n")
     shop.drop("b.csv", "3,cup,4\n")
     assert shop.run().errors == ()

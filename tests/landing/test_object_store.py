@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,7 @@ from sluice.landing.object_store import ObjectStore
 from sluice.landing.zone import Delivery, list_deliveries
 from sluice.registry import Source
 from sluice.settings import Settings, StorageUrl
-from tests.object_storage import Bucket, new_bucket, object_storage
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with object_storage(tmp_path_factory.mktemp("home")) as client:
-        yield client
-
-
-@pytest.fixture
-def bucket(server: Any) -> Bucket:
-    return new_bucket(server)
+from tests.object_storage import Bucket
 
 
 @pytest.fixture

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sluice.settings import Settings
-from tests.loading.conftest import Shop
-
-# Run in a process of its own: stops it for good before or after the n-th call of a function.
-DRIVER = """
-import importlib, os, signal, sys
-from sluice.loading import load_source
-from sluice.settings import Settings
-from tests.loading.conftest import ORDERS
-
-where, name, moment = sys.argv[1:4]
-module = importlib.import_module(where)
-owner, _, attribute = name.rpartition(".")
-holder = getattr(module, owner) if owner else module
-real = getattr(holder, attribute)
-
-def dying(*arguments, **named):
-    if moment == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    real(*arguments, **named)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-setattr(holder, attribute, dying)
-load_source(Settings.model_validate_json(sys.stdin.read()), ORDERS)
-"""
+from tests.loading.conftest import ORDERS, Shop
+from tests.loading.kills import killed_load
 
 LOADER, STORING = "sluice.loading.loader", "sluice.loading.storing"
 ATTEMPT = "sluice.loading.attempt"
@@ -72,17 +46,8 @@ def state(shop: Shop) -> dict[str, Any]:
     }
 
 
-def kill(settings: Settings, module: str, name: str, moment: str) -> None:
-    document = settings.model_dump(mode="json")
-    document["warehouse"] = settings.warehouse.get_secret_value()
-    killed = subprocess.run(
-        [sys.executable, "-c", DRIVER, module, name, moment],
-        input=json.dumps(document),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+def kill(shop: Shop, module: str, name: str, moment: str) -> None:
+    assert killed_load(shop.settings, ORDERS, module, name, moment) == -signal.SIGKILL
 
 
 def history(shop: Shop) -> None:
@@ -96,7 +61,7 @@ def history(shop: Shop) -> None:
 @pytest.mark.parametrize(("module", "name"), STEPS, ids=[name for _, name in STEPS])
 def test_a_kill_leaves_no_trace(shop: Shop, module: str, name: str, moment: str) -> None:
     history(shop)
-    kill(shop.settings, module, name, moment)
+    kill(shop, module, name, moment)
     hold_to_promises(shop)
 
 
@@ -109,7 +74,7 @@ def test_a_kill_between_file_systems_leaves_no_trace(shop: Shop, name: str, mome
         folders = {"archive": Path(elsewhere) / "archive", "rejected": Path(elsewhere) / "rejected"}
         shop.settings = shop.settings.model_copy(update=folders)
         history(shop)
-        kill(shop.settings, "sluice.landing.local_store", name, moment)
+        kill(shop, "sluice.landing.local_store", name, moment)
         hold_to_promises(shop)
 
 

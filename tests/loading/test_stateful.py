@@ -10,17 +10,14 @@ the rules only, none of the steps by which they are kept.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
 import shutil
 import signal
-import sys
 import threading
-import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import psycopg
 import pytest
@@ -42,6 +39,7 @@ from sluice.loading.withdrawal import withdraw
 from sluice.registry import Source
 from sluice.settings import Settings
 from tests.loading.conftest import HEADER, ORDERS
+from tests.loading.kills import killed_load
 
 EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "60"))
 STEPS = int(os.environ.get("STATEFUL_STEPS", "15"))
@@ -254,7 +252,8 @@ class Deliveries(RuleBasedStateMachine):
         before = len(self.ledger())
         if not self.query("select from ops.loads where stored_at is null"):
             self.overwritten.clear()
-        status = killed_load(self.settings, self.model.source, death)
+        place, moment, call = death
+        status = killed_load(self.settings, self.model.source, *place, moment, call)
         if status == 0:  # the step was never reached
             self.hold_all(expected)
             return
@@ -365,38 +364,6 @@ class Deliveries(RuleBasedStateMachine):
 
     def query(self, text: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(text).fetchall()  # type: ignore[arg-type]
-
-
-def killed_load(settings: Settings, source: Source, death: Death) -> int:
-    """Load in a child that is killed at a step; how it ended, as ``subprocess`` says it."""
-    child = os.fork()
-    if child == 0:
-        load_and_die(settings, source, death)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
-
-
-def load_and_die(settings: Settings, source: Source, death: Death) -> NoReturn:
-    (where, name), moment, call = death
-    module = importlib.import_module(where)
-    real, calls = getattr(module, name), [0]
-
-    def dying(*arguments: Any, **named: Any) -> Any:
-        calls[0] += 1
-        if calls[0] == call and moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = real(*arguments, **named)
-        if calls[0] == call:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    try:
-        setattr(module, name, dying)
-        load_source(settings, source)
-    except BaseException:
-        traceback.print_exc(file=sys.__stderr__)
-        os._exit(1)
-    os._exit(0)
 
 
 def test_random_histories_equal_the_model(settings: Settings, loader: psycopg.Connection) -> None:

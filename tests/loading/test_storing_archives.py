@@ -192,7 +192,7 @@ STEPS = [
 @pytest.mark.parametrize(("module", "name"), STEPS, ids=[name for _, name in STEPS])
 def test_a_kill_leaves_no_trace(shop: Shop, module: str, name: str, moment: str) -> None:
     whole = sha256(drop(shop, {"a.csv": "1,ink,2\n", "bad.csv": "1,ink,-9\n"}))
-    kill(shop.settings, module, name, moment)
+    kill(shop, module, name, moment)
     for _ in range(2):
         shop.load()
         assert [row[:3] for row in shop.query(LEDGER)] == [

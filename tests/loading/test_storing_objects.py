@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import os
+import signal
+import subprocess
+import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,21 +19,9 @@ from sluice.errors import RetriableError
 from sluice.landing.object_store import connected
 from sluice.pipeline.overview import source_states
 from sluice.registry import Registry
-from sluice.settings import StorageUrl
+from sluice.settings import Settings, StorageUrl
 from tests.loading.conftest import HEADER, ORDERS, Shop
-from tests.loading.test_kill import kill
-from tests.object_storage import Bucket, new_bucket, object_storage
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with object_storage(tmp_path_factory.mktemp("home")) as client:
-        yield client
-
-
-@pytest.fixture
-def bucket(storage: Any) -> Bucket:
-    return new_bucket(storage)
+from tests.object_storage import Bucket
 
 
 @pytest.fixture
@@ -132,6 +122,25 @@ STEPS = [
 ]
 
 
+# In a process of its own: the threads of Airflow's file system do not outlive a fork.
+DRIVER = """
+import sys
+from sluice.settings import Settings
+from tests.loading.conftest import ORDERS
+from tests.loading.kills import load_and_die
+
+load_and_die(Settings.model_validate_json(sys.stdin.read()), ORDERS, *sys.argv[1:])
+"""
+
+
+def killed_process(settings: Settings, *step: str) -> int:
+    document = settings.model_dump(mode="json")
+    document["warehouse"] = settings.warehouse.get_secret_value()
+    return subprocess.run(
+        [sys.executable, "-c", DRIVER, *step], input=json.dumps(document), text=True, check=False
+    ).returncode
+
+
 @pytest.mark.parametrize(
     ("module", "name", "moment"), STEPS, ids=[f"{moment} {name}" for _, name, moment in STEPS]
 )
@@ -140,7 +149,7 @@ def test_a_kill_leaves_no_trace(
 ) -> None:
     data = orders("1,ink,2\n")
     bucket.put("landing/orders/a.csv", data)
-    kill(store.settings, module, name, moment)
+    assert killed_process(store.settings, module, name, moment) == -signal.SIGKILL
     for _ in range(2):
         store.load()
         assert store.query("select outcome, stored_at is null from ops.loads") == [

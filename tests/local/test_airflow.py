@@ -81,11 +81,14 @@ def test_another_setting_means_a_new_start(tmp_path: Path, change: dict[str, obj
     assert write_configuration(settings) != write_configuration(settings.model_copy(update=change))
 
 
-def test_processes_get_the_settings_and_nothing_of_the_caller(
+def test_processes_get_settings_and_connections_and_nothing_else_of_the_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AIRFLOW_CONN_CRM", "http://me:secret@api.example.org")
     settings = Settings(home=tmp_path / "a home", landing=tmp_path / "in", dbt_threads=7)
     environment = airflow_environment(settings)
 
@@ -97,6 +100,7 @@ def test_processes_get_the_settings_and_nothing_of_the_caller(
         "PYTHONUNBUFFERED",
         "PYTHONWARNINGS",
         "AIRFLOW_HOME",
+        "AIRFLOW_CONN_CRM",
     }
     for name in [name for name in os.environ if name.startswith("SLUICE_")]:
         monkeypatch.delenv(name)

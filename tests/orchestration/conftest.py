@@ -13,6 +13,7 @@ import pytest
 
 from sluice.local.airflow_config import airflow_environment
 from sluice.settings import Settings
+from tests.orchestration.running_airflow import instance  # noqa: F401  # a fixture
 
 # Airflow makes its home when it is imported, in the user's own if nothing is said.
 if "AIRFLOW_HOME" not in os.environ:

@@ -98,7 +98,7 @@ def test_a_broken_pipeline_says_why_and_stops_no_other(registry_files: RegistryF
     registry_files.source("customers", "description: no owner, no columns\n")
     built = build_dags(registry_files.settings)
 
-    assert list(built) == ["bad", "shop"]
+    assert {"bad", "shop"} < set(built)
     assert "transform" in built["shop"].task_ids
     assert built["bad"].tags == {"config-error"}
     (task,) = built["bad"].tasks

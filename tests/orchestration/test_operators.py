@@ -39,13 +39,14 @@ class TaskInstance:
 class Run:
     """Executes tasks of one run in this process."""
 
-    def __init__(self, dag: DAG, run_type: str = "asset_triggered") -> None:
+    def __init__(self, dag: DAG, run_type: str = "asset_triggered", **params: Any) -> None:
         self.dag = dag
         self.instance = TaskInstance()
         self.context = {
             "ti": self.instance,
             "run_id": "test",
             "dag_run": SimpleNamespace(run_type=run_type),
+            "params": {name: dag.params[name] for name in dag.params} | params,
         }
 
     def execute(self, task_id: str) -> Any:
@@ -96,6 +97,17 @@ def test_only_sources_with_deliveries_are_loaded(dag: DAG, shop: ShopProject) ->
         "pending_loads": 0,
         "pending_publications": 0,
     }
+
+
+def test_a_filter_takes_a_part_of_one_source(dag: DAG, shop: ShopProject) -> None:
+    shop.drop("a.csv", "1,ink,2\n2,pen,3\n")
+    wanted = {"source": "orders", "column": "Product", "equals": "pen"}
+    run = Run(dag, filter=wanted)
+    run.skipped()
+    assert run.execute("load.orders") == {"loaded": 1, "skipped": 0, "rows": 1}
+    for wrong in ({**wanted, "column": "colour"}, {"column": "product", "equals": "pen"}):
+        with pytest.raises(ConfigError, match="filter"):
+            Run(dag, filter=wrong).execute("sense")
 
 
 def test_a_run_brings_deliveries_into_gold(

@@ -5,17 +5,13 @@ The tests share one instance, since a start takes a quarter of a minute; each le
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
 import stat
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pytest
@@ -28,133 +24,18 @@ from sluice.local.airflow import (
     stop_airflow,
 )
 from sluice.local.airflow_config import airflow_home
-from sluice.local.postgres import ensure_warehouse
-from sluice.settings import PROJECT, Settings
 from sluice.warehouse.connections import connect, source_lock_key
-from tests.conftest import free_port, make_open_folder, remove_instance
-from tests.shop_project import ShopProject, make_shop
+from tests.orchestration.running_airflow import Instance, dags_by_id, wait_for
 
 # Workers of pytest-xdist that go by groups start one instance between them.
 pytestmark = [pytest.mark.xdist_group("airflow"), pytest.mark.timeout(180)]
 
-PATIENCE_SECONDS = 60.0
-
-Found = TypeVar("Found")
-
-
-def wait_for(what: Callable[[], Found | None], seconds: float = PATIENCE_SECONDS) -> Found:
-    """The first result that is not false."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := what():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"did not happen within {seconds:.0f} s")
-
-
-@dataclass
-class Instance:
-    """A running instance with the shop as its one pipeline."""
-
-    shop: ShopProject
-    token: str = ""
-
-    @property
-    def settings(self) -> Settings:
-        return self.shop.settings
-
-    def ask(self, path: str, body: object = None) -> Any:
-        """Call Airflow's public interface as its user."""
-        if not self.token:
-            address = airflow_address(self.settings)
-            login = {"username": address.user, "password": address.password}
-            self.token = self._open("/auth/token", login)["access_token"]
-        return self._open(f"/api/v2/{path}", body, {"Authorization": f"Bearer {self.token}"})
-
-    def _open(self, path: str, body: object, headers: dict[str, str] | None = None) -> Any:
-        request = urllib.request.Request(
-            airflow_address(self.settings).url + path,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", **(headers or {})},
-        )
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return json.load(response)
-
-    def runs(self, dag: str = "shop") -> list[dict[str, Any]]:
-        """The runs of a DAG, newest first."""
-        runs: list[dict[str, Any]] = self.ask(f"dags/{dag}/dagRuns?order_by=-id")["dag_runs"]
-        return runs
-
-    def wait_until_idle(self, dag: str = "shop", after: int = 0) -> dict[str, Any]:
-        """Wait until there are more runs than ``after``, all ended; the newest."""
-
-        def ended() -> dict[str, Any] | None:
-            runs = self.runs(dag)
-            is_idle = all(run["state"] in ("success", "failed") for run in runs)
-            return runs[0] if len(runs) > after and is_idle else None
-
-        return wait_for(ended)
-
-    def states(self, run: dict[str, Any]) -> dict[str, str]:
-        """The state of each task of a run."""
-        path = f"dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
-        return {task["task_id"]: task["state"] for task in self.ask(path)["task_instances"]}
-
-    def log(self, run: dict[str, Any], task_id: str) -> str:
-        path = f"dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}/logs/1"
-        return json.dumps(self.ask(path))
-
-    def totals(self) -> tuple[Any, ...] | None:
-        """Orders and amount in gold; None before the first publication."""
-        with connect(self.settings, "reader", application_name="test") as connection:
-            if connection.execute("select to_regclass('gold.total_sales')").fetchone() == (None,):
-                return None
-            row = connection.execute("select orders, amount from gold.total_sales").fetchone()
-            return row and tuple(row)
-
-    def orders(self) -> int:
-        """How many orders gold has."""
-        totals = self.totals()
-        return int(totals[0]) if totals else 0
-
-    def wait_for_orders(self, orders: int) -> None:
-        wait_for(lambda: self.orders() == orders)
-
-
-@pytest.fixture(scope="session")
-def instance() -> Iterator[Instance]:
-    folder = make_open_folder()
-    settings = Settings(
-        project=folder / "project",
-        home=folder / "home",
-        landing=folder / "landing",
-        archive=folder / "archive",
-        rejected=folder / "rejected",
-        postgres_port=free_port(),
-        airflow_port=free_port(),
-        settle_seconds=0.2,
-        poll_seconds=0.1,
-        lock_timeout_seconds=1,
-    )
-    for name in ("dags", "plugins"):
-        (settings.project / name).mkdir(parents=True)
-    shutil.copy(PROJECT / "dags" / "sluice_pipelines.py", settings.project / "dags")
-    shutil.copy(PROJECT / "plugins" / ".airflowignore", settings.project / "plugins")
-    instance = Instance(make_shop(settings))
-    try:
-        ensure_warehouse(settings)
-        start_airflow(settings)
-        yield instance
-    finally:
-        stop_airflow(settings)
-        remove_instance(settings)
-        shutil.rmtree(folder)
-
 
 def test_a_dropped_file_is_published(instance: Instance) -> None:
+    before, orders = len(instance.runs()), instance.orders()
     instance.shop.drop("a.csv", "1,ink,2\n2,pen,3\n")
-    instance.wait_for_orders(2)
-    run = instance.wait_until_idle()
+    instance.wait_for_orders(orders + 2)
+    run = instance.wait_until_idle(after=before)
 
     assert run["run_type"] == "asset_triggered"
     assert run["state"] == "success"
@@ -238,6 +119,71 @@ def test_a_load_that_has_to_wait_for_long_is_tried_again(instance: Instance) -> 
     assert "Retry policy decision" in instance.log(run, "load.orders")
 
 
+def test_a_form_loads_a_file_again_and_its_pipeline_follows(instance: Instance) -> None:
+    before = len(instance.runs())
+    instance.shop.drop("{{ 1 }}.csv", "7,ink,2\n")
+    instance.wait_until_idle(after=before)
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        start(instance, "sluice_replay", source="orders", first_day="{{ ds }}")
+    assert refusal.value.code == 400
+
+    start(instance, "sluice_replay", source="orders", files=["{{ 1 }}.csv"])
+    run = instance.wait_until_idle("sluice_replay")
+    assert run["state"] == "success"
+    assert instance.states(run) == dict.fromkeys(["replay", "rebuild", "all_loaded"], "success")
+    run = instance.wait_until_idle(after=before + 1)
+    assert (run["run_type"], run["state"]) == ("operator_triggered", "success")
+
+    orders = instance.orders()
+    start(instance, "sluice_withdraw", source="orders", file="{{ 1 }}.csv")
+    assert instance.wait_until_idle("sluice_withdraw")["state"] == "success"
+    instance.wait_for_orders(orders - 1)
+    instance.wait_until_idle(after=before + 2)
+
+
+def start(instance: Instance, dag: str, **conf: Any) -> None:
+    instance.ask(f"dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
+
+
+def test_a_run_waits_for_files_and_its_publication_for_a_person(instance: Instance) -> None:
+    entry = instance.settings.registry / "pipelines" / "shop.yml"
+    text = entry.read_text()
+    entry.write_text(f"{text}schedule: {{when: all}}\napprove_when: {{rows_changed: 0}}\n")
+    try:
+        wait_for(lambda: "await" in task_ids(instance), 30)
+        before, orders = len(instance.runs()), instance.orders()
+        # Woken without cause, as by an event that came twice, it waits: without a worker.
+        (asset,) = [
+            asset for asset in instance.ask("assets")["assets"] if asset["name"] == "landing.orders"
+        ]
+        instance.ask("assets/events", {"asset_id": asset["id"]})
+        run = wait_for(lambda: instance.runs()[0] if len(instance.runs()) > before else None)
+        wait_for(lambda: instance.states(run)["await"] == "deferred")
+        assert "awaited: orders" in instance.log(run, "await")
+        instance.shop.drop("late.csv", "8,ink,2\n")
+
+        wait_for(lambda: instance.states(run)["publish"] == "awaiting_input")
+        assert instance.orders() == orders
+        task = f"dags/shop/dagRuns/{run['dag_run_id']}/taskInstances/publish/-1/hitlDetails"
+        asked = instance.ask(task)
+        assert asked["subject"] == "Publish shop?"
+        assert "| total_sales | 1 | 0 | 1 | 0 | as they were |" in asked["body"]
+        instance.ask(task, {"chosen_options": ["Approve"], "params_input": {}}, method="PATCH")
+        instance.wait_for_orders(orders + 1)
+        run = instance.wait_until_idle(after=before)
+        assert set(instance.states(run).values()) == {"success"}
+        with connect(instance.settings, "transformer", application_name="test") as connection:
+            decided = connection.execute("select decision, decided_by from ops.held_publications")
+            assert decided.fetchall() == [("approved", "airflow:admin")]
+    finally:
+        entry.write_text(text)
+        wait_for(lambda: "await" not in task_ids(instance), 30)
+
+
+def task_ids(instance: Instance) -> list[str]:
+    return [task["task_id"] for task in instance.ask("dags/shop/tasks")["tasks"]]
+
+
 def test_a_changed_registry_is_seen_within_seconds(instance: Instance) -> None:
     registry = instance.settings.registry
     (registry / "pipelines" / "lost.yml").write_text(
@@ -254,11 +200,6 @@ def test_a_changed_registry_is_seen_within_seconds(instance: Instance) -> None:
     assert "registry/pipelines/lost.yml:3" in instance.log(run, "config_error")
     (registry / "pipelines" / "lost.yml").unlink()
     wait_for(lambda: not dags_by_id(instance, "lost"), 60)
-
-
-def dags_by_id(instance: Instance, dag_id: str) -> list[dict[str, Any]]:
-    dags: list[dict[str, Any]] = instance.ask(f"dags?dag_id_pattern={dag_id}")["dags"]
-    return dags
 
 
 def test_nobody_comes_in_without_the_password(instance: Instance) -> None:

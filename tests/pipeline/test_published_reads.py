@@ -14,7 +14,7 @@ from sluice.registry import load_registry
 from sluice.settings import Settings
 from sluice.transforming import dbt
 from sluice.warehouse.connections import advisory_key, connect
-from tests.shop_project import ShopProject, make_shop
+from tests.shop_project import ShopProject
 
 MART = """
 select product, amount * 2 as doubled from {{ published('product_sales') }}
@@ -35,9 +35,9 @@ models:
 
 
 @pytest.fixture
-def shop(settings: Settings) -> ShopProject:
+def shop(shop: ShopProject) -> ShopProject:
     """The shop, and beside it a pipeline `reports` that has no source of its own."""
-    shop = make_shop(settings)
+    settings = shop.settings
     folder = settings.dbt / "models" / "gold" / "reports"
     folder.mkdir()
     (folder / "report.sql").write_text(MART.replace("amount * 2", "(amount * 2)::numeric(12, 2)"))

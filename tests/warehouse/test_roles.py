@@ -53,6 +53,7 @@ MAY: Mapping[Role, tuple[LiteralString, ...]] = {
         "create table gold.more (amount int)",
         "create temporary table delta (amount int)",
     ),
+    "observer": ("select from ops.loads", "select from ops.rejected_rows"),
     "reader": ("select amount from gold.sales",),
 }
 
@@ -82,6 +83,17 @@ MAY_NOT: Mapping[Role, tuple[LiteralString, ...]] = {
         "delete from ops.published_loads",
         "update ops.publications set pipeline = 'other'",
         "insert into ops.schema_migrations (version, name, sha256) values (99, 'x', 'x')",
+    ),
+    "observer": (
+        "select from bronze.orders",
+        "select from silver.stg_orders",
+        "select from gold_audit.sales",
+        "select from gold.sales",
+        "insert into ops.files (source, file_name) values ('orders', 'a.csv')",
+        "update ops.loads set stored_at = now()",
+        "delete from ops.rejected_rows",
+        "create table ops.more (amount int)",
+        "create temporary table mine (amount int)",
     ),
     "reader": (
         "select from bronze.orders",
@@ -116,14 +128,18 @@ NOBODY_MAY: tuple[LiteralString, ...] = (
 
 
 @pytest.fixture
-def connections(loader: Connection, transformer: Connection, reader: Connection) -> Any:
+def connections(
+    loader: Connection, transformer: Connection, observer: Connection, reader: Connection
+) -> Any:
     """Every role's connection; each schema has a table made after the rights were given."""
-    for connection in (loader, transformer):
+    for connection in (loader, transformer, observer):
         connection.autocommit = True
     for schema, statement in NEW_TABLES.items():
         owner = loader if OWNERS[schema] == "loader" else transformer
         owner.execute(statement)
-    return {"loader": loader, "transformer": transformer, "reader": reader}
+    # Read only is what its sessions begin with; here it is its rights that count.
+    observer.execute("set session characteristics as transaction read write")
+    return {"loader": loader, "transformer": transformer, "observer": observer, "reader": reader}
 
 
 def refused(connection: Connection, statements: tuple[LiteralString, ...]) -> list[str]:
@@ -151,6 +167,7 @@ def test_what_a_role_may_not(connections: Mapping[Role, Connection], role: Role)
 @pytest.mark.parametrize("role", ROLES)
 def test_what_no_role_may(settings: Settings, role: Role) -> None:
     with connect(settings, role, application_name="test", autocommit=True) as connection:
+        connection.execute("set session characteristics as transaction read write")
         for statement in NOBODY_MAY:
             with pytest.raises(InsufficientPrivilege):
                 connection.execute(statement)
@@ -183,6 +200,7 @@ def test_the_rights_on_schemas_are_these_and_no_others(administrator: Connection
     assert [right for (right,) in rights] == [
         "bronze: sluice_transformer USAGE",
         "gold: sluice_reader USAGE",
+        "ops: sluice_observer USAGE",
         "ops: sluice_transformer USAGE",
     ]
 
@@ -191,8 +209,8 @@ def test_the_rights_on_the_ledger_are_these_and_no_others(administrator: Connect
     rights = administrator.execute(
         """
         select
-            relname,
-            rolname || ' ' || string_agg(entry.privilege_type, ' ' order by entry.privilege_type)
+            relname, rolname,
+            string_agg(entry.privilege_type, ' ' order by entry.privilege_type)
         from pg_class
         cross join aclexplode(relacl) as entry
         inner join pg_roles on pg_roles.oid = entry.grantee
@@ -207,14 +225,15 @@ def test_the_rights_on_the_ledger_are_these_and_no_others(administrator: Connect
         "published_marts": "INSERT SELECT",
         "published_loads": "INSERT SELECT",
         "change_readers": "INSERT SELECT UPDATE",
+        "held_publications": "INSERT SELECT UPDATE",
+        "failing_rows": "DELETE INSERT SELECT",
     }
     tables = administrator.execute(
         "select tablename from pg_tables where schemaname = 'ops' order by 1"
     ).fetchall()
     assert len(tables) > len(writes)
-    assert dict(rights) == {
-        table: f"sluice_transformer {writes.get(table, 'SELECT')}" for (table,) in tables
-    }
+    expected = {(table, "sluice_transformer", writes.get(table, "SELECT")) for (table,) in tables}
+    assert set(rights) == expected | {(table, "sluice_observer", "SELECT") for (table,) in tables}
 
 
 def test_another_login_sees_nothing(server: Any, settings: Settings) -> None:
@@ -235,3 +254,13 @@ def test_a_readers_transaction_is_one_snapshot_without_its_doing(
     with connect(settings, "reader", application_name="test") as reader:
         row = reader.execute("select current_setting('transaction_isolation')").fetchone()
     assert row == ("repeatable read",)
+
+
+def test_who_observes_changes_nothing_and_keeps_nobody_waiting(settings: Settings) -> None:
+    with connect(settings, "observer", application_name="test") as observer:
+        row = observer.execute(
+            """
+            select current_setting('transaction_read_only'), current_setting('statement_timeout')
+            """
+        ).fetchone()
+    assert row == ("on", "5s")

@@ -13,6 +13,7 @@ from sluice.cli.output import console, errors_console, failures_explained, print
 from sluice.registry import Pipeline, Problem, Registry, Source, json_schema, read_registry
 from sluice.settings import Settings, load_settings
 from sluice.transforming.bronze_sources import SOURCES_FILE, bronze_sources_yaml
+from sluice.transforming.dbt import parse_problem
 
 
 def check(
@@ -21,10 +22,10 @@ def check(
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
-    """Check the registry, and what is generated from it; show every problem at once.
+    """Check the registry, what is generated from it, and that dbt can parse the models.
 
-    The exit code is 1 where there is a problem. `--fix` writes the dbt sources of bronze and
-    the JSON Schemas for editors; it changes nothing that a person writes.
+    Shows every problem at once; the exit code is 1 where there is one. `--fix` writes the dbt
+    sources of bronze and the JSON Schemas for editors; it changes nothing that a person writes.
     """
     with failures_explained():
         settings = load_settings()
@@ -32,6 +33,7 @@ def check(
         written = write_generated(settings, registry) if fix else []
         problems = [*registry.problems, *missing_models(settings, registry)]
         problems += outdated_files(settings, registry)
+        problems += broken_models(settings)
     if json_output:
         print_json(problems)
     else:
@@ -97,3 +99,12 @@ def missing_models(settings: Settings, registry: Registry) -> list[Problem]:
         for name in registry.pipelines
         if not list((settings.dbt / "models" / "gold" / name).glob("**/*.sql"))
     ]
+
+
+def broken_models(settings: Settings) -> list[Problem]:
+    """A problem where dbt cannot parse the project; it names the first that it meets."""
+    message = parse_problem(settings)
+    if message is None:
+        return []
+    remedy = "Mend it; until then its own pipelines fail, and all others go on."
+    return [Problem(settings.dbt.relative_to(settings.project), 1, "", message, remedy)]

@@ -15,7 +15,8 @@ from sluice.warehouse.connections import Role, role_uri
 def dsn(role: Annotated[Role, typer.Argument(help="Whose connection.")]) -> None:
     """Print a connection URI, with its password, for a role of the warehouse.
 
-    loader writes bronze and the ledger; transformer builds silver and gold; reader reads gold.
+    loader writes bronze and the ledger; transformer builds silver and gold; observer reads the
+    ledger; reader reads gold.
     """
     with failures_explained():
         settings = load_settings()

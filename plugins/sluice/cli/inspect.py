@@ -25,6 +25,7 @@ from sluice.landing.compression import Limits
 from sluice.landing.content import DeliveryContent
 from sluice.loading.verdicts import Judge, Judged
 from sluice.local.postgres import ensure_warehouse
+from sluice.reading.csv_writing import csv_writer
 from sluice.reading.inspection import OpenedFile, find_file, open_file
 from sluice.reading.records import REJECT_CODES, BadRecord, Batch
 from sluice.registry import CsvDialect, Source, load_registry
@@ -37,9 +38,6 @@ REJECTED, MISUSED = 1, 2  # exit codes
 # Words for characters that are hard to type in a shell.
 CHARACTERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " ", "none": None}
 PAIR = re.compile(r"([a-z_]+)=(.*?)(?=,[a-z_]+=|$)")
-
-# Fields that CSV needs quotes around; an empty one stands for a value that is no missing one.
-NEEDS_QUOTES = re.compile(r'[",\r\n]|^$|^\\\.$')
 
 SHOWN_CHARACTERS = 200
 CELL_CHARACTERS = 40
@@ -252,17 +250,12 @@ def _unjudged(batch: Batch, skipped: int) -> Judged:
 def _csv_writer() -> Callable[[Sequence[Sequence[str | None]]], None]:
     """Writes records to standard output as CSV: missing values bare, empty ones within quotes."""
     sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+    line = csv_writer()
 
     def write(rows: Sequence[Sequence[str | None]]) -> None:
-        sys.stdout.write("".join(",".join(map(_csv_field, row)) + "\n" for row in rows))
+        sys.stdout.write("".join(map(line, rows)))
 
     return write
-
-
-def _csv_field(value: str | None) -> str:
-    if value is None:
-        return ""
-    return '"' + value.replace('"', '""') + '"' if NEEDS_QUOTES.search(value) else value
 
 
 def _show(file: str, opened: OpenedFile | None, findings: Findings, *, is_export: bool) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import typer
 
 from sluice.cli import (
+    approve,
     check,
     demo,
     dsn,
+    extract,
     inspect,
     instance,
     psql,
     rejects,
+    replay,
     run,
     status,
     test,
@@ -34,10 +37,14 @@ app.command(name="up")(instance.up)
 app.command(name="down")(instance.down)
 app.command(name="status")(status.status)
 app.command(name="check")(check.check)
+app.command(name="extract")(extract.extract)
 app.command(name="run")(run.run)
 app.command(name="inspect")(inspect.inspect)
 app.command(name="rejects")(rejects.rejects)
 app.command(name="withdraw")(withdraw.withdraw)
+app.command(name="replay")(replay.replay)
+app.command(name="approve")(approve.approve)
+app.command(name="refuse")(approve.refuse)
 app.command(name="dsn")(dsn.dsn)
 app.command(
     name="psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}

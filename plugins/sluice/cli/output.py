@@ -84,14 +84,3 @@ def progress(words: str) -> Iterator[Callable[[str], None]]:
 
     tell(words)
     yield tell
-
-
-def ago(moment: Any) -> str:
-    """How long ago a moment was, in words."""
-    if not isinstance(moment, datetime):
-        return "never"
-    seconds = int((datetime.now(UTC) - moment).total_seconds())
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length} {unit} ago"
-    return f"{max(seconds, 0)} s ago"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,8 +15,9 @@ from rich.table import Table
 
 from sluice.cli.output import console, errors_console, failures_explained, print_json
 from sluice.errors import ConfigError, printable
+from sluice.loading.reject_export import export_columns, export_lines
 from sluice.local.postgres import ensure_warehouse
-from sluice.registry import CsvDialect, Source, load_registry
+from sluice.registry import Source, load_registry
 from sluice.settings import load_settings
 from sluice.warehouse.connections import connect
 from sluice.warehouse.rejected_rows import (
@@ -28,21 +28,6 @@ from sluice.warehouse.rejected_rows import (
     rejected_files,
     rejected_rows,
 )
-
-# What an export has beside the file's own columns; a delivery may bring them back.
-EXPORT_COLUMNS = (
-    "_reject_file",
-    "_reject_row_number",
-    "_reject_line",
-    "_reject_code",
-    "_reject_column",
-    "_reject_reason",
-    "_reject_raw_record",
-)
-
-# A spreadsheet takes these for the beginning of a formula; a plain number is none.
-_FORMULA = re.compile(r"[=+\-@\t\r]")
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def rejects(
@@ -139,20 +124,14 @@ def _print_all(
 def _export(
     source: Source, files: Sequence[RejectedFile], rows: Iterable[RejectedRow], path: Path
 ) -> None:
-    headers = {tuple(each.file_columns) for each in files if each.file_columns}
-    if len(headers) > 1:
-        raise ConfigError(
-            "The files do not have the same columns, so one export cannot hold them.",
-            f"Export one: ./sluice rejects {source.name} FILE --export PATH",
-        )
-    columns = next(iter(headers), tuple(source.columns))
-    dialect = source.csv_dialect if source.format in ("csv", "tsv") else CsvDialect(delimiter=",")
+    columns = export_columns(source, (each.file_columns for each in files))
+    lines = export_lines(source, columns, rows)
     try:
         if str(path) == "-":
-            count = _write(sys.stdout, dialect, columns, rows)
+            count = _write(sys.stdout, lines)
         else:
             with path.open("x", encoding="utf-8", newline="") as file:
-                count = _write(file, dialect, columns, rows)
+                count = _write(file, lines)
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be written: {error.strerror}.", "Choose another path; none is replaced."
@@ -160,42 +139,9 @@ def _export(
     errors_console.print(f"{count:,} records written to {escape(str(path))}.")
 
 
-def _write(
-    file: TextIO, dialect: CsvDialect, columns: Sequence[str], rows: Iterable[RejectedRow]
-) -> int:
-    file.write(_line([*columns, *EXPORT_COLUMNS], dialect))
-    count = 0
-    for row in rows:
-        whole = row.fields is not None and len(row.fields) == len(columns)
-        fields = row.fields if whole and row.fields is not None else [None] * len(columns)
-        line = None if row.line_number is None else str(row.line_number)
-        place = [row.file_name, str(row.row_number), line]
-        why = [row.code, row.column_name, row.reason, row.raw_record]
-        file.write(_line([*map(_neutral, [*fields, *place, *why])], dialect))
+def _write(file: TextIO, lines: Iterable[str]) -> int:
+    count = -1  # the header is no record
+    for line in lines:
+        file.write(line)
         count += 1
     return count
-
-
-def _neutral(value: str | None) -> str | None:
-    """The value, harmless to a spreadsheet."""
-    if value and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
-        return "'" + value
-    return value
-
-
-def _line(values: Sequence[str | None], dialect: CsvDialect) -> str:
-    """One record of CSV: missing values empty, empty ones in quotes, as a load reads them."""
-    delimiter, quote = dialect.delimiter or ",", dialect.quote or '"'
-    special = {delimiter, quote, "\n", "\r"}
-    escaped = (dialect.escape or quote) + quote
-
-    def written(value: str | None) -> str:
-        if value is None:
-            return ""
-        if value and special.isdisjoint(value):
-            return value
-        if dialect.escape and dialect.escape != quote:
-            value = value.replace(dialect.escape, dialect.escape * 2)
-        return quote + value.replace(quote, escaped) + quote
-
-    return delimiter.join(map(written, values)) + "\n"

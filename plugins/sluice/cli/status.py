@@ -9,16 +9,19 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from sluice.cli.output import ago, console, failures_explained, print_json
+from sluice.cli.attention import print_attention
+from sluice.cli.output import console, failures_explained, print_json
 from sluice.errors import printable
 from sluice.local.airflow import airflow_address, airflow_status
 from sluice.local.postgres import postgres_status
+from sluice.pipeline.attention import Attention, attention
 from sluice.pipeline.overview import (
     PipelineState,
     SourceState,
     pipeline_states,
     source_states,
 )
+from sluice.pipeline.wording import ago
 from sluice.registry import Registry, read_registry
 from sluice.settings import Settings, load_settings
 from sluice.warehouse.connections import connect
@@ -38,8 +41,8 @@ def status(
         registry = read_registry(settings.project)
         postgres, airflow = postgres_status(settings), airflow_status(settings)
         external = bool(settings.warehouse.get_secret_value())
-        sources, pipelines = (
-            _states(settings, registry) if external or postgres.running else ([], [])
+        sources, pipelines, asks = (
+            _states(settings, registry) if external or postgres.running else ([], [], None)
         )
     if json_output:
         document = {
@@ -47,6 +50,7 @@ def status(
             "airflow": {**vars(airflow), "url": airflow_address(settings).url},
             "sources": sources,
             "pipelines": pipelines,
+            "attention": asks,
             "registry_problems": [str(problem) for problem in registry.problems],
         }
         print_json(document)
@@ -63,15 +67,18 @@ def status(
     if sources or pipelines:
         _print_sources(sources)
         _print_pipelines(pipelines)
+    if asks:
+        print_attention(asks)
 
 
 def _states(
     settings: Settings, registry: Registry
-) -> tuple[list[SourceState], list[PipelineState]]:
+) -> tuple[list[SourceState], list[PipelineState], Attention | None]:
     with connect(settings, "transformer", application_name="sluice status") as connection:
         return (
             source_states(connection, settings, registry),
             pipeline_states(connection, registry),
+            attention(connection, settings, registry),
         )
 
 

@@ -14,11 +14,15 @@ from sluice.settings import load_settings
 
 BINARIES = Path(sys.executable).parent
 
+# A worker for each core, up to what one PostgreSQL serves well; tests of a group share a worker.
+SIDE_BY_SIDE = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup")
+
 
 def test(context: typer.Context) -> None:
     """Run everything that checks the project; further arguments go to pytest.
 
-    ruff, mypy, sqlfluff, the registry check, then pytest with a real PostgreSQL, dbt and Airflow.
+    ruff, mypy, sqlfluff, the registry check, then pytest with a real PostgreSQL, dbt and Airflow, a
+    process for each core; -n 0 runs all tests in one.
     """
     with failures_explained():
         project = load_settings().project
@@ -28,7 +32,7 @@ def test(context: typer.Context) -> None:
         "mypy": ["mypy"],
         "sqlfluff": ["sqlfluff", "lint", "dbt"],
         "registry": ["python", "-m", "sluice.cli.main", "check"],
-        "pytest": ["pytest", *context.args],
+        "pytest": ["pytest", *SIDE_BY_SIDE, *context.args],
     }
     failed = []
     for name, (program, *arguments) in checks.items():

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sluice.cli.output import ago, console, failures_explained, print_json
+from sluice.cli.output import console, failures_explained, print_json
 from sluice.errors import ConfigError, printable
 from sluice.loading import withdrawal
 from sluice.local.postgres import ensure_warehouse
+from sluice.pipeline.wording import ago
 from sluice.registry import read_registry
 from sluice.settings import load_settings
 
@@ -43,9 +44,8 @@ def withdraw(
         f"{source}: {entry.rows_replaced} rows of {escape(printable(entry.file_name))} are out of"
         f" bronze (load {entry.load_id})."
     )
-    for name, pipeline in sorted(registry.pipelines.items()):
-        if source in pipeline.sources:
-            console.print(f"Gold follows with the next run: ./sluice run {name}")
+    for name in registry.pipelines_of(source):
+        console.print(f"Gold follows with the next run: ./sluice run {name}")
 
 
 def _ask(found: withdrawal.InBronze) -> None:

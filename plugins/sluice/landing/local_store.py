@@ -13,8 +13,9 @@ import hashlib
 import os
 import shutil
 import stat
+import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -30,6 +31,10 @@ _KINDS: dict[int, Kind] = {
     stat.S_IFIFO: "pipe",
     stat.S_IFSOCK: "socket",
 }
+
+# Files that Sluice itself writes into the landing zone, until they are complete.
+_NEW = ".sluice-new-"
+_ABANDONED_SECONDS = 86_400.0
 
 # O_NONBLOCK: a pipe put in a file's place must not stop us at open.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -84,6 +89,26 @@ class LocalStore:
     def put(self, taken: Taken, key: str, sha256: str) -> None:
         """Move a taken file here."""
         put(taken, self.root / key, sha256)
+
+    @contextlib.contextmanager
+    def new_file(self, key: str) -> Iterator[BinaryIO]:
+        """Write a file that appears whole when the block ends, or not at all."""
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f"{_NEW}*"):  # of a process that was killed
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - left.lstat().st_mtime > _ABANDONED_SECONDS:
+                    left.unlink()
+        hidden = path.with_name(f"{_NEW}{uuid.uuid4().hex}")
+        try:
+            with hidden.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            hidden.rename(path)
+        finally:
+            hidden.unlink(missing_ok=True)
+        _sync_folder(path.parent)
 
     def shown(self, key: str) -> str:
         """The whole path."""

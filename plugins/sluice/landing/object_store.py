@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import io
 import os
-import sys
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sluice.errors import ConfigError, InternalError, RetriableError, SluiceError
+from sluice.landing.airflow_connections import find_connection, quiet_airflow
+from sluice.landing.local_store import LocalTaken
 from sluice.landing.names import is_temporary
 from sluice.landing.stores import FileState, Found, Kind, Taken, changed
 from sluice.landing.streams import Window
@@ -177,6 +179,17 @@ class ObjectStore:
             raise changed(taken.key.rpartition("/")[2])
         return True
 
+    @contextlib.contextmanager
+    def new_file(self, key: str) -> Iterator[BinaryIO]:
+        """Write a file that appears whole when the block ends, or not at all."""
+        with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
+            draft = Path(folder) / "draft"
+            with draft.open("xb") as file:
+                yield file
+            with draft.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            self._upload(LocalTaken(draft), key, sha256)
+
     def _upload(self, taken: Taken, key: str, sha256: str) -> None:
         """Copy from elsewhere: the file appears whole or not at all."""
         folder = self.path(key).rpartition("/")[0]
@@ -319,23 +332,13 @@ def connected(url: StorageUrl, home: Path) -> Any:
     Raises:
         ConfigError: there is no such connection, or what it needs is not installed.
     """
-    # Outside of Airflow's processes, importing it makes its home; that is the instance's.
-    os.environ.setdefault("AIRFLOW_HOME", str(home / "airflow"))
-    # There, it also tells of logins on the standard output, which belongs to the command.
-    with contextlib.redirect_stdout(sys.stderr):
-        from airflow.sdk import Connection, ObjectStoragePath
-        from airflow.sdk.exceptions import AirflowNotFoundException
+    if url.connection:  # a file system may fall back on no login at all
+        find_connection(url.connection, home, wanted_by=str(url))
+    with quiet_airflow(home):
+        from airflow.sdk import ObjectStoragePath
 
         try:
-            if url.connection:  # a file system may fall back on no login at all
-                Connection.get(url.connection)
             return ObjectStoragePath(str(url)).fs
-        except AirflowNotFoundException:
-            name = f"AIRFLOW_CONN_{url.connection.upper()}"
-            raise ConfigError(
-                f"There is no connection {url.connection} for {url}.",
-                f"Define it in Airflow, or by the variable {name}.",
-            ) from None
         except (ValueError, ImportError) as error:
             provider = f"apache-airflow-providers-{_PROVIDERS[url.protocol]}"
             raise ConfigError(f"{url} cannot be used: {error}", f"Install {provider}.") from None

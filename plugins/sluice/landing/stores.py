@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol
 
@@ -158,6 +159,13 @@ class Store(Protocol):
         Raises:
             InternalError: other bytes are there already; nothing was overwritten.
             StillChangingError: the sender has put another file in the place of the taken one.
+        """
+        ...
+
+    def new_file(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """A file to be written: it appears whole when the block ends, or not at all.
+
+        One that is there already under the key is replaced: what is written is its correction.
         """
         ...
 

@@ -17,6 +17,7 @@ from sluice.landing.zone import Delivery
 from sluice.loading import storing
 from sluice.loading.checks import find_failures, take_failures
 from sluice.loading.copying import copy_csv, is_for_copy
+from sluice.loading.filters import FilteredReader, NoRecordMatchesError
 from sluice.loading.masks import masks_of
 from sluice.loading.preparing import Preparation
 from sluice.loading.progress import Meter, Tell
@@ -29,6 +30,8 @@ from sluice.reading.records import Batch, Reader
 from sluice.registry import Source
 from sluice.settings import Settings
 from sluice.warehouse import ledger
+from sluice.warehouse.connections import connect
+from sluice.warehouse.scopes import Scope
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +45,14 @@ class Brought:
         rejects: the records that are not.
         notes: what the reader took and why, and which columns were added.
         names: the names of the file's fields.
+        left_out: how many records are not wanted.
     """
 
     rows: int
     rejects: Rejects
     notes: list[str]
     names: list[str]
+    left_out: int = 0
 
 
 class NotFoundAgainError(InternalError):
@@ -98,6 +103,7 @@ class Attempt:
         self._delivery = delivery
         self._meter = Meter(delivery.file_name, delivery.content_bytes, tell)
         self._started_at = datetime.now(UTC)
+        self._wanted: Scope = None
 
     def load(self, content: DeliveryContent, known: ledger.Known) -> ledger.Entry:
         """The load's one transaction.
@@ -105,7 +111,9 @@ class Attempt:
         Raises:
             DeliveryError: the delivery is to be rejected; everything has been rolled back.
             StillChangingError: the file changed while it was read; likewise.
+            NoRecordMatchesError: nothing of it is wanted; likewise.
         """
+        self._wanted = known.filters
         with self._connection.transaction():
             load_id, day = ledger.begin_load(self._connection)
             replaced = delete_loads(self._connection, self._source, known.takes_out)
@@ -120,6 +128,7 @@ class Attempt:
                 rows_loaded=brought.rows,
                 rows_replaced=replaced,
                 rows_rejected=brought.rejects.count,
+                rows_left_out=brought.left_out,
                 notes=brought.notes,
                 file_columns=brought.names,
             )
@@ -148,7 +157,7 @@ class Attempt:
 
     def _bring(self, content: DeliveryContent, load_id: int) -> Brought:
         """The delivery's records into bronze, by the fast path where it can be taken."""
-        if is_for_copy(self._source):
+        if self._wanted is None and is_for_copy(self._source):
             try:
                 with self._connection.transaction():
                     return self._copy(content, load_id)
@@ -167,9 +176,14 @@ class Attempt:
         for rows in load.run():
             self._meter.rows, self._meter.rejects = rows, rejects.count
             self._meter.at(content.position)
-        rows -= self._reject_failures(reader, preparation, rejects, load_id)
-        rejects.finish(rows)
-        return Brought(rows, rejects, notes, list(reader.names))
+        # Every other rule was held while it was copied.
+        if find_failures(self._connection, self._source, load_id, only_unique=True):
+            rows -= self._take_failures(reader, preparation, rejects, load_id)
+        left_out = reader.left_out if isinstance(reader, FilteredReader) else 0
+        if isinstance(reader, FilteredReader) and left_out and not reader.kept:
+            raise NoRecordMatchesError(self._delivery.file_name, self._wanted)
+        rejects.finish(rows and rows + left_out)
+        return Brought(rows, rejects, notes, list(reader.names), left_out)
 
     def _copy(self, content: DeliveryContent, load_id: int) -> Brought:
         """The fast path, in a savepoint: the file's own bytes into a strict COPY."""
@@ -210,7 +224,16 @@ class Attempt:
 
     def _reader(self, content: DeliveryContent) -> Reader:
         opener = partial(content.opener, seekable=needs_seeking(self._source))
-        return open_reader(opener, self._source)
+        reader = open_reader(opener, self._source)
+        if self._wanted is None:
+            return reader
+        return FilteredReader(
+            reader, self._source, self._wanted, self._delivery.file_name, self._other_session
+        )
+
+    def _other_session(self) -> Connection:
+        name = f"sluice filter {self._source.name}"
+        return connect(self._settings, "loader", application_name=name, autocommit=True)
 
     def _preparation(self, reader: Reader, mapping: Mapping) -> Preparation:
         masks = masks_of(self._settings, self._source)
@@ -222,13 +245,6 @@ class Attempt:
     def _add_columns(self, mapping: Mapping) -> list[str]:
         added = add_columns(self._connection, self._source, [name for _, name in mapping.new])
         return [f"bronze.{self._source.name} has gained the column {name}." for name in added]
-
-    def _reject_failures(
-        self, reader: Reader, preparation: Preparation, rejects: Rejects, load_id: int
-    ) -> int:
-        if not find_failures(self._connection, self._source, load_id):
-            return 0
-        return self._take_failures(reader, preparation, rejects, load_id)
 
     def _take_failures(
         self, reader: Reader, preparation: Preparation, rejects: Rejects, load_id: int
@@ -267,6 +283,7 @@ class Attempt:
             "started_at": self._started_at,
             "replaces_load_id": known.replaces_load_id if outcome == "loaded" else None,
             "duplicate_of_load_id": known.duplicate_of_load_id,
+            "filters": None if known.filters is None else list(known.filters),
             "stored_path": stored_path,
             **more,
         }

@@ -21,15 +21,19 @@ from sluice.landing.content import DeliveryContent, StillChangingError
 from sluice.landing.zone import Delivery, list_deliveries
 from sluice.loading import storing
 from sluice.loading.attempt import Attempt
+from sluice.loading.filters import NoRecordMatchesError, scope_of
 from sluice.loading.members import each_delivery
+from sluice.loading.partitions import make_expected, spread
 from sluice.loading.progress import Tell
 from sluice.loading.table import ensure_table, has_table
 from sluice.registry import Source
+from sluice.registry.filters import RecordFilter
 from sluice.settings import Settings
 from sluice.warehouse import ledger
 from sluice.warehouse.connections import connect, source_lock_key
 from sluice.warehouse.failures import retriable_failures
 from sluice.warehouse.fencing import hold_source
+from sluice.warehouse.scopes import Scope, shown
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +45,8 @@ class SourceReport:
     Attributes:
         source: the source's name.
         entries: the ledger entries written, in order.
-        left: files that changed while they were read, with the reason; the next run takes them.
+        left: files that changed while they were read, and files of which a filter wants nothing,
+            with the reason; the next run takes them.
     """
 
     source: str
@@ -61,6 +66,7 @@ def load_source(
     *,
     task: str | None = None,
     tell: Tell | None = None,
+    record_filter: RecordFilter | None = None,
 ) -> SourceReport:
     """Load every settled delivery of a source, one after the other.
 
@@ -73,10 +79,12 @@ def load_source(
         task: the orchestrator's name for this work, where it runs one attempt of it at a time:
             an earlier attempt of the same name that hangs is ended.
         tell: called with how far each load is; without it, long loads write log lines.
+        record_filter: where it is of this source, only the records that it wants are loaded.
 
     Raises:
         RetriableError: the warehouse went away, or another load of the source holds its lock.
-        ConfigError: the bronze table or a rule does not fit the registry.
+        ConfigError: the bronze table or a rule does not fit the registry, or the filter's value
+            is not of its column's type.
     """
     application = f"sluice load {source.name}"
     with (
@@ -85,9 +93,11 @@ def load_source(
         hold_source(session, settings, source.name, task=task),
     ):
         session.execute("set jit = off")  # compiling the checks costs more than it saves
+        wanted = scope_of(session, source, record_filter)
         with session.transaction():
             for column in ensure_table(session, source):
                 logger.info("bronze.%s has gained the column %s", source.name, column)
+        spread(session, source)
         ledger.keep_load_ids_ascending(session)
         storing.finish_moves(session, settings, source)
         entries: list[ledger.Entry] = []
@@ -96,13 +106,14 @@ def load_source(
         files = in_order(source, listing.of_source(source.name))
         for delivery in each_delivery(session, settings, source, files):
             try:
-                entry = load_delivery(session, settings, source, delivery, tell)
-            except StillChangingError as error:
+                entry = load_delivery(session, settings, source, delivery, tell, wanted)
+            except (StillChangingError, NoRecordMatchesError) as error:
                 logger.warning("%s", error)
                 left.append(error.message)
             else:
                 _log(entry)
                 entries.append(entry)
+                spread(session, source)
         return SourceReport(source.name, tuple(entries), tuple(left))
 
 
@@ -136,22 +147,25 @@ def load_delivery(
     source: Source,
     delivery: Delivery,
     tell: Tell | None = None,
+    wanted: Scope = None,
 ) -> ledger.Entry:
     """Load, skip or reject one delivery, then move its file; the caller holds the source's lock.
 
     Raises:
         StillChangingError: the file changed while it was read; nothing was recorded.
+        NoRecordMatchesError: none of it is ``wanted``; likewise.
     """
     attempt = Attempt(connection, settings, source, delivery, tell)
     with DeliveryContent(delivery, Limits.of(settings)) as content:
         sha256 = None
         if ledger.bytes_may_be_known(connection, source.name, delivery.content_bytes):
             sha256 = content.fingerprint()
-        known = ledger.classify(connection, source, delivery.file_name, sha256)
+        known = ledger.classify(connection, source, delivery.file_name, sha256, wanted)
         try:
             if known.action == "fail":
-                raise _refusal(known)
+                raise refusal(known)
             if known.action == "load":
+                make_expected(connection, source, content, delivery.file_name)
                 entry = attempt.load(content, known)
             else:
                 entry = attempt.end("skipped", sha256 or content.fingerprint(), known)
@@ -161,13 +175,20 @@ def load_delivery(
     return entry
 
 
-def _refusal(known: ledger.Known) -> DeliveryError:
+def refusal(known: ledger.Known) -> DeliveryError:
     """Why a delivery is rejected that its source does not want for being what it is."""
     if known.kind == "correction":
         return DeliveryError(
             "A file of this name was loaded with other bytes, and on_changed_file is fail.",
             code="changed_file",
             remedy="Deliver it under a new name, or withdraw the rows of the first one.",
+        )
+    if known.is_known_in_part:
+        return DeliveryError(
+            f"Load {known.duplicate_of_load_id} brought the same bytes under another name, but only"
+            f" a part of their records; {shown(known.filters)} was wanted now.",
+            code="known_in_part",
+            remedy="Deliver the file under that name (see ops.loads), and the rest is loaded.",
         )
     return DeliveryError(
         f"Load {known.duplicate_of_load_id} brought the same bytes under another name, and"
@@ -192,6 +213,8 @@ def _log(entry: ledger.Entry) -> None:
             entry.delivery_kind,
             entry.rows_replaced,
         )
+        if entry.rows_left_out:
+            logger.info("%s: %s records left out by %s", name, entry.rows_left_out, entry.filters)
         for note in entry.notes:
             logger.info("%s: %s", name, note)
         if entry.rows_rejected:

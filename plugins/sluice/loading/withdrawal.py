@@ -164,20 +164,10 @@ def _not_there(connection: Connection, source: Source, file_name: str) -> Config
         (source.name, [ledger_name(file_name), file_name]),
     ).fetchone()
     if last is None:
-        names = connection.execute(
-            """
-            select distinct file_name from (
-                select file_name from ops.loads where source = %s order by load_id desc limit %s
-            ) as newest
-            """,
-            (source.name, NAMES_LOOKED_AT),
-        ).fetchall()
-        near = get_close_matches(ledger_name(file_name), [name for (name,) in names], n=3)
-        if near:
-            remedy = f"Did you mean {' or '.join(printable(name) for name in near)}?"
-        else:
-            remedy = f"Names of its files: see ops.files, or data/archive/{source.name}/."
-        return ConfigError(f"No file {shown} of source {source.name} was ever delivered.", remedy)
+        return ConfigError(
+            f"No file {shown} of source {source.name} was ever delivered.",
+            names_like(connection, source, file_name),
+        )
     outcome, load_id, other = last
     reasons = {
         "withdrawn": f"load {load_id} withdrew it already",
@@ -187,3 +177,19 @@ def _not_there(connection: Connection, source: Source, file_name: str) -> Config
         "loaded": "a newer file has taken its place, as write_disposition is replace",
     }
     return ConfigError(f"No row of {shown} is in bronze.{source.name}: {reasons[outcome]}.")
+
+
+def names_like(connection: Connection, source: Source, file_name: str) -> str:
+    """What to say where there is no such file: delivered names that are like it."""
+    names = connection.execute(
+        """
+        select distinct file_name from (
+            select file_name from ops.loads where source = %s order by load_id desc limit %s
+        ) as newest
+        """,
+        (source.name, NAMES_LOOKED_AT),
+    ).fetchall()
+    near = get_close_matches(ledger_name(file_name), [name for (name,) in names], n=3)
+    if near:
+        return f"Did you mean {' or '.join(printable(name) for name in near)}?"
+    return f"Names of its files: see ops.files, or data/archive/{source.name}/."

@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 import sluice
-from sluice.settings import Settings, StorageUrl
+from sluice.settings import Settings
 from sluice.warehouse.bootstrap import airflow_database_uri
 from sluice.warehouse.passwords import password, prepare_home
 
@@ -33,6 +33,9 @@ _QUIET_LOGGERS = (
 
 HOST = "127.0.0.1"
 USER = "admin"
+
+# Airflow reads a connection from each variable that begins with it.
+CONNECTION_PREFIX = "AIRFLOW_CONN_"
 
 # How many tasks run at once. Each worker of the executor takes about 50 MB, mostly shared.
 PARALLELISM = 4
@@ -53,8 +56,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
 
     Nothing of the caller's environment comes along but where programs and the user's home are: a
     proxy set there would stand between a task and the API server on this machine. Secrets are in
-    the configuration file and in ``settings.secrets``; only a warehouse of the user's own, and the
-    connections of object stores, come by the variables that they were given in.
+    the configuration file and in ``settings.secrets``; only a warehouse of the user's own, and
+    connections, come by the variables that they were given in.
     """
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     environment = {
@@ -73,10 +76,10 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         if text:
             environment[f"SLUICE_{name.upper()}"] = text
-        if isinstance(value, StorageUrl):
-            variable = f"AIRFLOW_CONN_{value.connection.upper()}"
-            environment.update({variable: os.environ[variable]} if variable in os.environ else {})
-    return environment
+    connections = {
+        name: value for name, value in os.environ.items() if name.startswith(CONNECTION_PREFIX)
+    }
+    return environment | connections
 
 
 def write_configuration(settings: Settings) -> str:

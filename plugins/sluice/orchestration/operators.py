@@ -14,7 +14,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 from sluice.errors import ConfigError
 from sluice.orchestration.retries import DELAY_AFTER_A_KILL, RETRIES, RetryByClass
 from sluice.pipeline import steps
+from sluice.publishing import Publication
 from sluice.registry import Registry
+from sluice.registry.filters import RecordFilter, read_filter
 from sluice.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ SENSE = "sense"
 TRANSFORM = "transform"
 PUBLISH = "publish"
 SENSED_KEY = "sensed"
+FULL_REFRESH = "full_refresh"
+FILTER = "filter"
 
 
 def load_task_id(source: str) -> str:
@@ -30,8 +34,8 @@ def load_task_id(source: str) -> str:
     return f"load.{source}"
 
 
-class StepOperator(BaseOperator):
-    """Run one step of a pipeline, with the settings and the registry that its DAG was built from.
+class EngineOperator(BaseOperator):
+    """Run something of the engine, with the settings and the registry that its DAG was built from.
 
     Airflow builds the DAG in the process of each task, so they are not read a second time there;
     what it keeps of the DAG in its database does not hold them.
@@ -39,18 +43,32 @@ class StepOperator(BaseOperator):
 
     template_fields: Sequence[str] = ()
 
-    def __init__(
-        self, *, settings: Settings, registry: Registry, pipeline: str, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, settings: Settings, registry: Registry, **kwargs: Any) -> None:
         super().__init__(
             retries=RETRIES,
             retry_policy=RetryByClass(),
             retry_delay=DELAY_AFTER_A_KILL,
             **kwargs,
         )
-        self.pipeline = pipeline
         self._settings = settings
         self._registry = registry
+
+
+class StepOperator(EngineOperator):
+    """Run one step of a pipeline."""
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+
+    def record_filter(self, context: Any) -> RecordFilter | None:
+        """The run's filter, where it has one.
+
+        Raises:
+            ConfigError: it fits no source of the pipeline.
+        """
+        given = context["params"].get(FILTER)
+        return read_filter(self._registry, self.pipeline, given) if given else None
 
 
 class SenseOperator(StepOperator, SkipMixin):
@@ -63,6 +81,7 @@ class SenseOperator(StepOperator, SkipMixin):
 
         A run that was started by hand always transforms and publishes.
         """
+        self.record_filter(context)  # a wrong one fails here, before anything is loaded
         sensed = steps.sense(self._settings, self._registry, self.pipeline)
         logger.info("deliveries wait for: %s", ", ".join(sensed.sources) or "no source")
         logger.info("loads that are not published yet: %s", sensed.pending_loads)
@@ -95,11 +114,17 @@ class LoadOperator(StepOperator):
         super().__init__(**kwargs)
         self.source = source
 
-    def execute(self, context: Any) -> dict[str, int]:  # noqa: ARG002
+    def execute(self, context: Any) -> dict[str, int]:
         """Load, and return how many deliveries came to which end, and how many rows came."""
         # A DAG has one run at a time and a task one attempt: an earlier one was given up.
         task = f"airflow {self.dag_id} {self.task_id}"
-        report = steps.load(self._settings, self._registry, self.source, task=task)
+        report = steps.load(
+            self._settings,
+            self._registry,
+            self.source,
+            task=task,
+            record_filter=self.record_filter(context),
+        )
         outcomes = Counter(entry.outcome for entry in report.entries)
         rows = sum(entry.rows_loaded for entry in report.entries)
         logger.info(
@@ -122,7 +147,13 @@ class TransformOperator(StepOperator):
         # It follows the loads however they ended, so it also follows loads that never began.
         if context["ti"].xcom_pull(task_ids=SENSE, key=SENSED_KEY) is None:
             raise AirflowSkipException("sense has failed")
-        return steps.transform(self._settings, self._registry, self.pipeline, context["run_id"])
+        return steps.transform(
+            self._settings,
+            self._registry,
+            self.pipeline,
+            context["run_id"],
+            full_refresh=context["params"][FULL_REFRESH],
+        )
 
 
 class PublishOperator(StepOperator):
@@ -133,18 +164,22 @@ class PublishOperator(StepOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Publish, and return the publication with what it changed in each mart."""
         transformation_id = context["ti"].xcom_pull(task_ids=TRANSFORM)
-        published = steps.publish(self._settings, self.pipeline, transformation_id)
-        return {
-            "publication_id": published.publication_id,
-            "marts": {
-                change.mart: {
-                    "inserted": change.rows_inserted,
-                    "updated": change.rows_updated,
-                    "deleted": change.rows_deleted,
-                }
-                for change in published.marts
-            },
-        }
+        return as_value(steps.publish(self._settings, self.pipeline, transformation_id))
+
+
+def as_value(published: Publication) -> dict[str, Any]:
+    """A publication as a task hands it over."""
+    return {
+        "publication_id": published.publication_id,
+        "marts": {
+            change.mart: {
+                "inserted": change.rows_inserted,
+                "updated": change.rows_updated,
+                "deleted": change.rows_deleted,
+            }
+            for change in published.marts
+        },
+    }
 
 
 class ConfigErrorOperator(BaseOperator):

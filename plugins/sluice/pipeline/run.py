@@ -9,10 +9,12 @@ from functools import partial
 from sluice.errors import SluiceError
 from sluice.loading import SourceReport, load_source, rejection_error
 from sluice.loading.progress import Progress
-from sluice.pipeline.steps import publish, transform
+from sluice.pipeline.steps import publish, transform, warned
 from sluice.publishing import Publication
 from sluice.registry import Registry
+from sluice.registry.filters import RecordFilter
 from sluice.settings import Settings
+from sluice.transforming import TestWarning
 
 
 def _say_progress(say: Callable[[str], None], source: str, progress: Progress) -> None:
@@ -27,11 +29,13 @@ class RunReport:
         reports: what was loaded, a report for each source.
         publication: what was published; None where the transformation or publication failed.
         errors: what went wrong: rejected files, failed tests, in the order that they were met.
+        warnings: tests that found something and let gold be published all the same.
     """
 
     reports: tuple[SourceReport, ...]
     publication: Publication | None
     errors: tuple[SluiceError, ...]
+    warnings: tuple[TestWarning, ...] = ()
 
 
 def run_pipeline(
@@ -41,6 +45,7 @@ def run_pipeline(
     run_id: str,
     *,
     full_refresh: bool = False,
+    record_filter: RecordFilter | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> RunReport:
     """Run a pipeline once, whether or not anything has arrived.
@@ -53,6 +58,7 @@ def run_pipeline(
         pipeline_name: which pipeline.
         run_id: what the run is called in the ledger.
         full_refresh: whether dbt builds incremental models anew.
+        record_filter: of the files of one source, only the records that it wants are loaded.
         tell: called with a few words at each step, for progress.
 
     Raises:
@@ -70,6 +76,7 @@ def run_pipeline(
                 registry.source(name),
                 registry.sources_beside([name]),
                 tell=partial(_say_progress, say, name),
+                record_filter=record_filter,
             )
         except SluiceError as error:
             failures.append(error)
@@ -78,13 +85,15 @@ def run_pipeline(
         if report.rejected:
             failures.append(rejection_error(report.rejected))
     publication = None
+    warnings: list[TestWarning] = []
     try:
         say(f"transforming {pipeline_name}")
         transformation_id = transform(
             settings, registry, pipeline_name, run_id, full_refresh=full_refresh
         )
+        warnings = warned(settings, pipeline_name, transformation_id)
         say(f"publishing {pipeline_name}")
-        publication = publish(settings, pipeline_name, transformation_id)
+        publication = publish(settings, pipeline_name, transformation_id, pipeline.approve_when)
     except SluiceError as error:
         failures.append(error)
-    return RunReport(tuple(reports), publication, tuple(failures))
+    return RunReport(tuple(reports), publication, tuple(failures), tuple(warnings))

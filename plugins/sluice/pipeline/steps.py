@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sluice.landing.zone import list_deliveries
 from sluice.loading import (
@@ -11,12 +12,26 @@ from sluice.loading import (
     make_missing_tables,
     rejection_error,
 )
-from sluice.publishing import Publication
+from sluice.loading.replay import Selection
+from sluice.loading.replay import replay as replay_source
+from sluice.loading.withdrawal import withdraw as withdraw_file
+from sluice.pipeline.freshness import FreshnessState, freshness_states
+from sluice.pipeline.waiting import Inputs, look_for_inputs
+from sluice.publishing import Publication, approval
 from sluice.publishing import publish as publish_candidate
+from sluice.publishing.approval import Decision, HeldPublication
 from sluice.registry import Registry
+from sluice.registry.filters import RecordFilter
+from sluice.registry.schedule import ApproveWhen
 from sluice.settings import Settings
-from sluice.transforming import pending_loads, pending_publications
+from sluice.transforming import (
+    TestWarning,
+    pending_loads,
+    pending_publications,
+    warned_tests,
+)
 from sluice.transforming import transform as transform_pipeline
+from sluice.warehouse import ledger
 from sluice.warehouse.connections import connect
 from sluice.warehouse.failures import retriable_failures
 
@@ -71,7 +86,12 @@ def sense(settings: Settings, registry: Registry, pipeline_name: str) -> Sensed:
 
 
 def load(
-    settings: Settings, registry: Registry, source_name: str, *, task: str | None = None
+    settings: Settings,
+    registry: Registry,
+    source_name: str,
+    *,
+    task: str | None = None,
+    record_filter: RecordFilter | None = None,
 ) -> SourceReport:
     """Load what has arrived for a source.
 
@@ -81,6 +101,7 @@ def load(
         source_name: which source.
         task: the orchestrator's name for this work, where it runs one attempt of it at a time:
             an earlier attempt of the same name that hangs is ended.
+        record_filter: where it is of this source, only the records that it wants are loaded.
 
     Raises:
         DeliveryError: a delivery was rejected; every other one was dealt with before.
@@ -88,10 +109,45 @@ def load(
         RetriableError: the warehouse is away, or another load of the source is under way.
     """
     beside = registry.sources_beside([source_name])
-    report = load_source(settings, registry.source(source_name), beside, task=task)
+    source = registry.source(source_name)
+    report = load_source(settings, source, beside, task=task, record_filter=record_filter)
     if report.rejected:
         raise rejection_error(report.rejected)
     return report
+
+
+def replay(
+    settings: Settings,
+    registry: Registry,
+    source_name: str,
+    selection: Selection,
+    *,
+    task: str | None = None,
+) -> SourceReport:
+    """Load deliveries of a source again from where their bytes are kept.
+
+    Raises:
+        ConfigError: there is no such source or delivery.
+        RetriableError: the warehouse is away, or a load of the source is under way.
+    """
+    return replay_source(settings, registry.source(source_name), selection, task=task)
+
+
+def withdraw(
+    settings: Settings,
+    registry: Registry,
+    source_name: str,
+    file_name: str,
+    *,
+    task: str | None = None,
+) -> ledger.Entry:
+    """Take a file's rows out of bronze.
+
+    Raises:
+        ConfigError: there is no such source, or no row of such a file is in bronze.
+        RetriableError: the warehouse is away, or a load of the source is under way.
+    """
+    return withdraw_file(settings, registry.source(source_name), file_name, task=task)
 
 
 def transform(
@@ -113,12 +169,97 @@ def transform(
     return transform_pipeline(settings, pipeline, run_id, full_refresh=full_refresh)
 
 
-def publish(settings: Settings, pipeline_name: str, transformation_id: int) -> Publication:
-    """Make the tested candidate the published gold.
+def warned(settings: Settings, pipeline_name: str, transformation_id: int) -> list[TestWarning]:
+    """The tests that warned in a build.
 
     Raises:
-        TransformError: the candidate was built over since; gold is as it was.
+        RetriableError: the warehouse is away.
+    """
+    with (
+        retriable_failures(f"{pipeline_name} was looked at", lock="The ledger is locked."),
+        connect(settings, "transformer", application_name="sluice tests") as connection,
+    ):
+        return warned_tests(connection, transformation_id)
+
+
+def look_for(
+    settings: Settings, registry: Registry, pipeline_name: str, since: datetime | None = None
+) -> Inputs:
+    """Which inputs of a pipeline are there; see ``look_for_inputs``.
+
+    Raises:
+        ConfigError: there is no such pipeline, or it is broken.
+        RetriableError: the warehouse is away.
+    """
+    pipeline = registry.pipeline(pipeline_name)
+    application = f"sluice await {pipeline_name}"
+    with (
+        retriable_failures(f"{pipeline_name} was looked at", lock="The ledger is locked."),
+        connect(settings, "loader", application_name=application) as connection,
+    ):
+        return look_for_inputs(connection, settings, registry, pipeline, since)
+
+
+def freshness(settings: Settings, registry: Registry) -> list[FreshnessState]:
+    """How old everything is that says how old it may be.
+
+    Raises:
+        RetriableError: the warehouse is away.
+    """
+    with (
+        retriable_failures("freshness was looked at", lock="The ledger is locked."),
+        connect(settings, "transformer", application_name="sluice freshness") as connection,
+    ):
+        return freshness_states(connection, registry)
+
+
+def publish(
+    settings: Settings,
+    pipeline_name: str,
+    transformation_id: int,
+    approve_when: ApproveWhen | None = None,
+) -> Publication:
+    """Make the tested candidate the published gold.
+
+    Args:
+        settings: the instance.
+        pipeline_name: whose candidate.
+        transformation_id: what built it.
+        approve_when: how much it may change before a person has to approve it.
+
+    Raises:
+        HeldError: it changes more than the pipeline may without a person's approval.
+        TransformError: it was refused, or the candidate was built over since; gold is as it was.
         ConfigError: a view stands in the way of a changed column.
         RetriableError: the warehouse is away, or a lock was not to be had in time.
     """
-    return publish_candidate(settings, pipeline_name, transformation_id)
+    return publish_candidate(settings, pipeline_name, transformation_id, approve_when)
+
+
+def waiting_publication(settings: Settings, pipeline_name: str) -> HeldPublication | None:
+    """The publication of a pipeline that waits for a person, if one does.
+
+    Raises:
+        RetriableError: the warehouse is away.
+    """
+    with (
+        retriable_failures(f"{pipeline_name} was looked at", lock="The ledger is locked."),
+        connect(settings, "transformer", application_name="sluice approve") as connection,
+    ):
+        return approval.waiting_publication(connection, pipeline_name)
+
+
+def decide(
+    settings: Settings, held: HeldPublication, decision: Decision, decided_by: str
+) -> HeldPublication:
+    """Record what a person has decided of a publication that waits; publishes nothing.
+
+    Raises:
+        ConfigError: it does not wait any more.
+        RetriableError: the warehouse is away.
+    """
+    with (
+        retriable_failures(f"{held.pipeline} was decided on", lock="The ledger is locked."),
+        connect(settings, "transformer", application_name="sluice approve") as connection,
+    ):
+        return approval.decide(connection, held, decision, decided_by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from sluice.publishing.publication import MartChange, Publication, publish
+from sluice.publishing.changes import MartChange, Publication
+from sluice.publishing.publication import publish
 
 __all__ = ["MartChange", "Publication", "publish"]

@@ -6,11 +6,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from psycopg import Connection
+from psycopg import Connection, Rollback
 from psycopg.sql import SQL, Identifier
 
-from sluice.errors import InternalError, TransformError
+from sluice.errors import HeldError, InternalError, TransformError
+from sluice.publishing import approval
 from sluice.publishing.change_log import ChangeLog, note_published, read_log
+from sluice.publishing.changes import MartChange, Publication
+from sluice.publishing.indexes import copy_indexes
 from sluice.publishing.merging import (
     columns_of,
     index_changes,
@@ -19,39 +22,12 @@ from sluice.publishing.merging import (
     merge_changes,
 )
 from sluice.publishing.shape import Reshaping, Shape, create_table, reshape, shape_of
+from sluice.registry.schedule import ApproveWhen
 from sluice.settings import Settings
 from sluice.warehouse.connections import advisory_key, connect
 from sluice.warehouse.failures import retriable_failures
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class MartChange:
-    """What a publication changed in one mart."""
-
-    mart: str
-    rows_inserted: int
-    rows_updated: int
-    rows_deleted: int
-    schema_changes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Publication:
-    """A publication that was committed.
-
-    Attributes:
-        publication_id: its id in ``ops.publications``.
-        pipeline: whose marts.
-        marts: what changed in each mart, by name.
-        loads: how many loads it marked as published.
-    """
-
-    publication_id: int
-    pipeline: str
-    marts: tuple[MartChange, ...]
-    loads: int
 
 
 @dataclass(frozen=True)
@@ -71,13 +47,43 @@ class _Plan:
     log: ChangeLog | None
 
 
-def publish(settings: Settings, pipeline: str, transformation_id: int) -> Publication:
+@dataclass(frozen=True)
+class _Build:
+    """What a transformation has built and tested.
+
+    Attributes:
+        pipeline: whose.
+        transformation_id: its id.
+        marts: the marts with their keys.
+        loads: the loads that it was frozen on.
+    """
+
+    pipeline: str
+    transformation_id: int
+    marts: Sequence[tuple[str, tuple[str, ...]]]
+    loads: Sequence[int]
+
+
+def publish(
+    settings: Settings,
+    pipeline: str,
+    transformation_id: int,
+    approve_when: ApproveWhen | None = None,
+) -> Publication:
     """Merge the candidate that a transformation built and tested into ``gold``.
 
     Repeating it for the same transformation finds the publication and changes nothing.
 
+    Args:
+        settings: the instance.
+        pipeline: whose candidate.
+        transformation_id: what built it.
+        approve_when: how much it may change before a person has to approve it.
+
     Raises:
-        TransformError: the transformation did not pass, or its candidate was built over since.
+        HeldError: it would change more, and nobody has decided yet.
+        TransformError: a person has refused it, the transformation did not pass, or its
+            candidate was built over since.
         ConfigError: a view of somebody's stands in the way of a changed column.
         RetriableError: the warehouse went away, or a lock was not to be had in time.
     """
@@ -88,10 +94,40 @@ def publish(settings: Settings, pipeline: str, transformation_id: int) -> Public
         connect(settings, "transformer", application_name=application) as connection,
     ):
         marts, loads = _tested_candidate(connection, pipeline, transformation_id)
-        published = _find(connection, pipeline, transformation_id)
-        if published is None:
-            changes = _publish_marts(connection, marts)
-            published = _record(connection, pipeline, transformation_id, changes, loads)
+        found: Publication | list[str] | None = _find(connection, pipeline, transformation_id)
+        if found is None:
+            if approve_when and _is_approved(connection, transformation_id):
+                approve_when = None
+            build = _Build(pipeline, transformation_id, marts, loads)
+            found = _publish_or_hold(connection, build, approve_when)
+    if not isinstance(found, Publication):
+        raise HeldError(
+            f"The publication of pipeline {pipeline} waits for approval:\n  " + "\n  ".join(found),
+            f"Decide: ./sluice approve {pipeline}, or ./sluice refuse {pipeline}; in Airflow, at"
+            " the task publish.",
+        )
+    _log(found)
+    return found
+
+
+def _publish_or_hold(
+    connection: Connection, build: _Build, approve_when: ApproveWhen | None
+) -> Publication | list[str]:
+    """Publish; where that exceeds the limits, undo it and record why: the reasons."""
+    names = [mart for mart, _ in build.marts] if approve_when else []
+    before = approval.rows_published(connection, names)
+    with connection.transaction() as attempt:
+        changes = _publish_marts(connection, build.marts)
+        found = approval.differences(changes, before) if approve_when else []
+        reasons = approval.exceeded(approve_when, found) if approve_when else []
+        if not reasons:
+            return _record(connection, build, changes)
+        raise Rollback(attempt)
+    approval.hold(connection, build.pipeline, build.transformation_id, found, reasons)
+    return reasons
+
+
+def _log(published: Publication) -> None:
     for change in published.marts:
         logger.info(
             "gold.%s: %s inserted, %s updated, %s deleted%s",
@@ -101,7 +137,18 @@ def publish(settings: Settings, pipeline: str, transformation_id: int) -> Public
             change.rows_deleted,
             "".join(f"; {what}" for what in change.schema_changes),
         )
-    return published
+
+
+def _is_approved(connection: Connection, transformation_id: int) -> bool:
+    """Whether a person has approved the publication.
+
+    Raises:
+        TransformError: a person has refused it.
+    """
+    held = approval.find_held(connection, transformation_id)
+    if held and held.decision == "refused":
+        raise approval.refused_error(held)
+    return held is not None and held.decision == "approved"
 
 
 def _tested_candidate(
@@ -161,6 +208,7 @@ def _publish_marts(
         if plan.log:
             index_changes(connection, plan.mart, plan.candidate, plan.log)
             note_published(connection, plan.log)
+        copy_indexes(connection, plan.mart)
     return sorted(changes, key=lambda change: change.mart)
 
 
@@ -192,19 +240,13 @@ def _publish_mart(connection: Connection, plan: _Plan) -> MartChange:
     )
 
 
-def _record(
-    connection: Connection,
-    pipeline: str,
-    transformation_id: int,
-    changes: Sequence[MartChange],
-    loads: Sequence[int],
-) -> Publication:
+def _record(connection: Connection, build: _Build, changes: Sequence[MartChange]) -> Publication:
     row = connection.execute(
         """
         insert into ops.publications (pipeline, transformation_id) values (%s, %s)
         returning publication_id
         """,
-        (pipeline, transformation_id),
+        (build.pipeline, build.transformation_id),
     ).fetchone()
     publication_id = int(row[0]) if row else 0
     with connection.cursor() as cursor:
@@ -233,9 +275,9 @@ def _record(
             select %s, unnest(%s::bigint[]), %s
             on conflict (pipeline, load_id) do nothing
             """,
-            (pipeline, list(loads), publication_id),
+            (build.pipeline, list(build.loads), publication_id),
         )
-    return Publication(publication_id, pipeline, tuple(changes), len(loads))
+    return Publication(publication_id, build.pipeline, tuple(changes), len(build.loads))
 
 
 def _find(connection: Connection, pipeline: str, transformation_id: int) -> Publication | None:

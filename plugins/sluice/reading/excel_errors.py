@@ -136,13 +136,24 @@ def _xlsx_part(archive: zipfile.ZipFile, sheet: int) -> str:
     return _part_of(archive, "workbook.xml", sheets[sheet]["id"])
 
 
-class _XlsxErrors:
-    """Follows the cells of a sheet of xlsx; a cell without a name is the one after the last."""
+class _SheetErrors:
+    """What following the cells of a sheet finds, and the text of the cell that it is in."""
 
     def __init__(self) -> None:
         self.found: dict[Cell, str] = {}
-        self._row, self._column = -1, -1
         self._value: list[str] | None = None
+
+    def text(self, data: str) -> None:
+        if self._value is not None:
+            self._value.append(data)
+
+
+class _XlsxErrors(_SheetErrors):
+    """Follows the cells of a sheet of xlsx; a cell without a name is the one after the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._row, self._column = -1, -1
         self._is_error = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -157,10 +168,6 @@ class _XlsxErrors:
             self._is_error = attributes.get("t") == "e"
         elif local == "v" and self._is_error:
             self._value = []
-
-    def text(self, data: str) -> None:
-        if self._value is not None:
-            self._value.append(data)
 
     def end(self, name: str) -> None:
         local = _local(name)
@@ -178,15 +185,14 @@ def _column_number(letters: str) -> int:
     return number - 1
 
 
-class _OdsErrors:
+class _OdsErrors(_SheetErrors):
     """Follows the cells of a sheet of ods, where rows and cells may stand for many."""
 
     def __init__(self, sheet: int) -> None:
-        self.found: dict[Cell, str] = {}
+        super().__init__()
         self._left = sheet + 1
         self._row, self._column = 0, 0
         self._rows, self._columns = 1, 1
-        self._value: list[str] | None = None
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         local = _local(name)
@@ -200,10 +206,6 @@ class _OdsErrors:
             self._columns = int(attributes.get("table:number-columns-repeated", 1))
             if self._left == 0 and attributes.get("calcext:value-type") == "error":
                 self._value = []
-
-    def text(self, data: str) -> None:
-        if self._value is not None:
-            self._value.append(data)
 
     def end(self, name: str) -> None:
         local = _local(name)

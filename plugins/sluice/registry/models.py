@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, time
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, get_args
 
 from pydantic import Discriminator, Field, StrictStr, Tag, field_validator, model_validator
 
+from sluice.registry.extract import Extract
 from sluice.registry.formats import (
     ContractMode,
     CsvDialect,
@@ -25,6 +27,8 @@ from sluice.registry.formats import (
     SchemaContract,
     ValueRules,
 )
+from sluice.registry.freshness import Freshness
+from sluice.registry.schedule import PERCENTAGE, ApproveWhen, Schedule
 
 DataType = Literal[
     "text", "bigint", "double", "bool", "decimal", "date", "time", "timestamp", "json"
@@ -34,7 +38,8 @@ DataType = Literal[
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
-PERCENTAGE = r"^(100|\d{1,2})(\.\d+)?%$"
+# The DAGs that are no pipeline's, such as sluice_replay.
+OWN_PREFIX = "sluice_"
 
 # Keys of a source that mean something for some formats only.
 FORMAT_KEYS: dict[str, tuple[Format, ...]] = {
@@ -46,6 +51,9 @@ FORMAT_KEYS: dict[str, tuple[Format, ...]] = {
 
 # Every table has these columns already: a column of one's own cannot have the name.
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+
+# A partition is named _<source>_2026_06_30.
+LONGEST_PARTITIONED_NAME = 63 - len("__2026_06_30")
 
 ORDERED_TYPES = frozenset({"bigint", "double", "decimal", "date", "time", "timestamp"})
 
@@ -157,6 +165,15 @@ Dialect = Annotated[
 ]
 
 
+class PartitionBy(RegistryModel):
+    """How a bronze table is divided: by the days, months or years of a column."""
+
+    column: Name
+    """A `date` or `timestamp` column; records without a value are in a partition of their own."""
+    every: Literal["day", "month", "year"] = "month"
+    """How long the time of a partition is."""
+
+
 class Source(RegistryModel):
     """One stream of files of one shape: one landing folder, one bronze table."""
 
@@ -190,6 +207,8 @@ class Source(RegistryModel):
     """Its columns, by their names in bronze and, without `from`, in the files."""
     write_disposition: Literal["append", "replace"] = "append"
     """`append`: each file adds its rows. `replace`: the newest file is the whole truth."""
+    partition_by: PartitionBy | None = None
+    """Divides the bronze table into ranges of time; the partitions are made as data arrives."""
     schema_contract: SchemaContract = SchemaContract()
     """What happens when a delivery has other columns or types: one word, or one for each."""
     on_row_error: Literal["quarantine", "fail"] = "quarantine"
@@ -204,6 +223,11 @@ class Source(RegistryModel):
     """Known bytes under a new name: skipped, loaded beside the others, or rejected."""
     after_load: Literal["archive", "delete"] = "archive"
     """What becomes of a loaded file: kept in the archive, or deleted."""
+    extract: Extract | None = None
+    """The HTTP API that its deliveries are fetched from; where not given, somebody drops them."""
+
+    freshness: Freshness | None = None
+    """How long ago its last new delivery may have been."""
 
     @field_validator("path")
     @classmethod
@@ -256,6 +280,34 @@ class Source(RegistryModel):
             raise ValueError(f"start and width are for fixed_width, not {self.format}")
         return self
 
+    @model_validator(mode="after")
+    def _takes_what_it_extracts(self) -> Source:
+        if self.extract is None:
+            return self
+        if self.format != "jsonl" or self.encoding not in ("auto", "utf-8"):
+            raise ValueError("extract writes JSON lines: it needs format jsonl, in UTF-8")
+        example = f"{self.name}_20260630T060000Z.jsonl"
+        if not fnmatchcase(example, self.file_glob):
+            raise ValueError(f"extract writes files such as {example}, which file_glob refuses")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_partitioned(self) -> Source:
+        if self.partition_by is None:
+            return self
+        column = self.columns.get(self.partition_by.column)
+        if column is None or column.data_type not in ("date", "timestamp"):
+            raise ValueError(
+                f"partition_by needs a column of type date or timestamp, and"
+                f" {self.partition_by.column} is {column.data_type if column else 'no column'}"
+            )
+        if len(self.name) > LONGEST_PARTITIONED_NAME:
+            raise ValueError(
+                f"partition_by needs a name of {LONGEST_PARTITIONED_NAME} characters at most:"
+                " partitions are named after the source and their time"
+            )
+        return self
+
     @property
     def csv_dialect(self) -> CsvDialect:
         """The declared dialect with its delimiter; RFC 4180's where the file is to be looked at."""
@@ -296,6 +348,13 @@ class Pipeline(RegistryModel):
     reads: tuple[Name, ...] = ()
     """The pipelines whose marts it reads, as published; it runs when one of them has published."""
 
+    schedule: Schedule = Schedule()
+    """When it runs; without it, as soon as anything has arrived."""
+    freshness: Freshness | None = None
+    """How long ago its marts may have been published."""
+    approve_when: ApproveWhen | None = None
+    """How much a publication may change in a mart before a person has to approve it."""
+
     @field_validator("sources", "reads")
     @classmethod
     def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -308,6 +367,23 @@ class Pipeline(RegistryModel):
     def _is_built_from_something(self) -> Pipeline:
         if not self.sources and not self.reads:
             raise ValueError("names neither sources nor, in reads, pipelines that it is built from")
+        return self
+
+    @field_validator("name")
+    @classmethod
+    def _is_not_ours(cls, value: str) -> str:
+        if value.startswith(OWN_PREFIX):
+            raise ValueError(f"names that begin with {OWN_PREFIX} are those of Sluice's own DAGs")
+        return value
+
+    @model_validator(mode="after")
+    def _schedules_its_own_sources(self) -> Pipeline:
+        for name in self.schedule.sources:
+            if name not in self.sources:
+                raise ValueError(f"schedule names {name}, which is not among the sources")
+        optional = [name for name in self.sources if self.schedule.of_source(name).optional]
+        if self.schedule.when == "all" and not self.reads and len(optional) == len(self.sources):
+            raise ValueError("schedule has when: all, and every source is optional")
         return self
 
 

@@ -93,6 +93,8 @@ def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> set[str]:
             current = field.annotation if field else None
         else:  # a mapping: its values' type is the last argument
             current = getattr(current, "__args__", (None,))[-1]
+    # A key that need not be there is a model or None.
+    current = next(iter(getattr(current, "__args__", ())), current)
     if isinstance(current, type) and issubclass(current, BaseModel):
         return set(current.model_fields)
     return set()

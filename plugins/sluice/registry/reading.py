@@ -70,6 +70,10 @@ class Registry:
         folders = {self.source(name).landing_path for name in names}
         return [source for source in self.sources.values() if source.landing_path in folders]
 
+    def pipelines_of(self, source: str) -> list[str]:
+        """The names of the sound pipelines that are built from a source."""
+        return sorted(name for name, known in self.pipelines.items() if source in known.sources)
+
 
 def registry_error(problems: tuple[Problem, ...]) -> ConfigError:
     """One error that holds all the problems."""
@@ -89,6 +93,7 @@ def read_registry(project: Path) -> Registry:
     sound_sources = {name: read.model for name, read in sources.items() if read.model}
     problems += _shared_folders(sources)
     problems += _unused_sources(sources, pipelines)
+    problems += _taken_names(sources, pipelines)
     sound, broken = _judge_pipelines(pipelines, sources, problems)
     return Registry(
         MappingProxyType(dict(sorted(sound_sources.items()))),
@@ -214,6 +219,20 @@ def _shared_folders(sources: Mapping[str, _ReadFile]) -> Iterator[Problem]:
                 "Give one of them another path or file_glob.",
             )
         seen.setdefault(where, name)
+
+
+def _taken_names(
+    sources: Mapping[str, _ReadFile], pipelines: Mapping[str, _ReadFile]
+) -> Iterator[Problem]:
+    """Pipelines that are named as the DAG that fetches a source."""
+    for name, read in sources.items():
+        dag_id = f"extract_{name}"
+        if read.model and read.model.extract and dag_id in pipelines:
+            yield pipelines[dag_id].problem(
+                (),
+                f"{dag_id} is the DAG that fetches source {name}",
+                "Give the pipeline another name.",
+            )
 
 
 def _unused_sources(

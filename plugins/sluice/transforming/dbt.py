@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluice.errors import ConfigError, TransformError
 from sluice.settings import Settings
+from sluice.transforming.broken_models import broken_folders, copy_without
 from sluice.warehouse.connections import connection_parameters, libpq_environment
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
+
+logger = logging.getLogger(__name__)
 
 # Each model is one transaction with one snapshot, so that the ledger and bronze agree in it.
 SESSION_OPTIONS = r"-c default_transaction_isolation=repeatable\ read -c TimeZone=UTC"
@@ -38,7 +42,7 @@ class Mart:
 
 @dataclass(frozen=True)
 class NodeResult:
-    """What became of one model or test."""
+    """What became of one model or test; ``compiled_code`` is the query that asked."""
 
     unique_id: str
     resource_type: str
@@ -47,6 +51,7 @@ class NodeResult:
     rows_affected: int | None
     message: str | None
     execution_seconds: float
+    compiled_code: str | None = field(default=None, repr=False)
 
     @property
     def is_failure(self) -> bool:
@@ -56,10 +61,17 @@ class NodeResult:
 
 @dataclass(frozen=True)
 class Project:
-    """The parsed dbt project, seen from one pipeline."""
+    """The parsed dbt project, seen from one pipeline.
+
+    Attributes:
+        pipeline: whose models are meant.
+        manifest: what dbt knows of the project.
+        folder: where it was parsed; not the project's own where models of others are left out.
+    """
 
     pipeline: str
     manifest: Manifest
+    folder: Path
 
     def marts(self) -> list[Mart]:
         """The pipeline's gold models, by name.
@@ -192,17 +204,39 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
 def parse(settings: Settings, pipeline: str) -> Project:
     """Parse the dbt project; quick when little changed since the last time.
 
+    Where models of other pipelines cannot be parsed, it is parsed without those.
+
     Raises:
-        ConfigError: the project cannot be parsed.
+        ConfigError: the models that the pipeline is built from cannot be parsed.
     """
-    outcome = _invoke(settings, pipeline, ["parse"])
-    if not outcome.success:
-        raise ConfigError(
-            f"The dbt project cannot be parsed: {outcome.exception}",
-            f"Mend it under {settings.dbt}; a project is parsed as a whole, so this stops every"
-            " pipeline.",
-        )
-    return Project(pipeline, outcome.result)
+    folder, excluded = settings.dbt, set[str]()
+    first_message = ""
+    while True:
+        outcome = _invoke(settings, pipeline, ["parse"], folder)
+        if outcome.success:
+            if excluded:
+                names = ", ".join(sorted(excluded))
+                logger.warning(
+                    "%s is built without dbt's models of %s: %s", pipeline, names, first_message
+                )
+            return Project(pipeline, outcome.result, folder)
+        message = str(outcome.exception).strip()
+        first_message = first_message or message
+        broken = broken_folders(message, settings.dbt) - excluded
+        if not broken or pipeline in broken:
+            raise ConfigError(
+                f"The dbt project cannot be parsed: {first_message}",
+                f"Mend it under {settings.dbt}, then run: ./sluice check",
+            )
+        excluded |= broken
+        target = settings.home / "dbt" / pipeline / "project"
+        folder = copy_without(settings.dbt, excluded, target)
+
+
+def parse_problem(settings: Settings) -> str | None:
+    """Why dbt cannot parse the project as a whole, in its own words; None where it can."""
+    outcome = _invoke(settings, "check", ["parse"], settings.dbt)
+    return None if outcome.success else str(outcome.exception).strip()
 
 
 def build(settings: Settings, project: Project, *, full_refresh: bool = False) -> list[NodeResult]:
@@ -219,7 +253,7 @@ def build(settings: Settings, project: Project, *, full_refresh: bool = False) -
     # A unit test does not look at the data: it belongs to the project's checks, not to a run.
     arguments += ["--exclude-resource-type", "unit_test"]
     arguments += ["--full-refresh"] if full_refresh else []
-    outcome = _invoke(settings, pipeline, arguments, project.manifest)
+    outcome = _invoke(settings, pipeline, arguments, project.folder, project.manifest)
     if outcome.result is None:
         raise TransformError(
             f"dbt could not build {pipeline}: {outcome.exception}",
@@ -239,6 +273,7 @@ def _node_result(result: Any) -> NodeResult:
         rows_affected=affected if isinstance(affected, int) and affected >= 0 else None,
         message=result.message,
         execution_seconds=float(result.execution_time),
+        compiled_code=getattr(result.node, "compiled_code", None),
     )
 
 
@@ -248,7 +283,11 @@ def log_folder(settings: Settings, pipeline: str) -> Path:
 
 
 def _invoke(
-    settings: Settings, pipeline: str, arguments: list[str], manifest: Manifest | None = None
+    settings: Settings,
+    pipeline: str,
+    arguments: list[str],
+    folder: Path,
+    manifest: Manifest | None = None,
 ) -> Any:
     """Run one dbt command with target and log folders of the pipeline's own."""
     # Here and not above: the import takes 2 s, and most commands do without it.
@@ -257,7 +296,7 @@ def _invoke(
     target = settings.home / "dbt" / pipeline / "target"
     command = [
         *arguments,
-        *("--project-dir", str(settings.dbt), "--profiles-dir", str(settings.dbt)),
+        *("--project-dir", str(folder), "--profiles-dir", str(settings.dbt)),
         *("--target-path", str(target), "--log-path", str(log_folder(settings, pipeline))),
         *("--log-level", "none", "--log-level-file", "info", "--no-use-colors"),
         *("--no-version-check", "--no-send-anonymous-usage-stats"),

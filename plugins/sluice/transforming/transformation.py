@@ -14,6 +14,7 @@ from sluice.errors import SluiceError, TransformError
 from sluice.registry import Pipeline
 from sluice.settings import Settings
 from sluice.transforming import dbt
+from sluice.transforming.results import keep_failing_rows
 from sluice.warehouse.connections import advisory_key, connect
 from sluice.warehouse.failures import retriable_failures
 
@@ -115,6 +116,7 @@ def transform(
         error_message = failure_message(pipeline.name, failures) if failures else None
         status = "failed" if failures else "passed"
         _end(connection, transformation_id, status, error_message, results)
+        keep_failing_rows(connection, transformation_id, results)
     for result in results:
         logger.info("%s: %s in %.2f s", result.unique_id, result.status, result.execution_seconds)
         if result.status == "warn":
@@ -171,7 +173,19 @@ def _end(
                 message, execution_seconds
             ) values (%s, %s, %s, %s, %s, %s, %s, %s)
             """,
-            [(transformation_id, *asdict(result).values()) for result in results],
+            [
+                (
+                    transformation_id,
+                    result.unique_id,
+                    result.resource_type,
+                    result.status,
+                    result.failures,
+                    result.rows_affected,
+                    result.message,
+                    result.execution_seconds,
+                )
+                for result in results
+            ],
         )
         cursor.execute(
             """

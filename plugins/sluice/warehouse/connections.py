@@ -15,7 +15,7 @@ from sluice.errors import ConfigError, RetriableError, SluiceError
 from sluice.settings import Settings
 from sluice.warehouse.passwords import password
 
-Role = Literal["loader", "transformer", "reader"]
+Role = Literal["loader", "transformer", "observer", "reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 EMBEDDED_HOST = "127.0.0.1"

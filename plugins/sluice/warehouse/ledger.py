@@ -13,8 +13,9 @@ from psycopg.rows import class_row
 from sluice.errors import DeliveryError, InternalError
 from sluice.registry import Source
 from sluice.warehouse.connections import advisory_key
+from sluice.warehouse.scopes import Scope, covers, union
 
-DeliveryKind = Literal["new", "same_again", "correction", "redelivery", "withdrawal"]
+DeliveryKind = Literal["new", "same_again", "extension", "correction", "redelivery", "withdrawal"]
 Outcome = Literal["loaded", "skipped", "rejected", "withdrawn"]
 Action = Literal["load", "skip", "fail"]
 
@@ -24,11 +25,13 @@ class Known:
     """What the ledger says of a delivery, and what its source wants done with such a one.
 
     Attributes:
-        kind: which of the four cases it is.
+        kind: which of the cases it is.
         action: whether it is loaded, skipped as known, or rejected for being what it is.
         takes_out: the loads whose rows it takes the place of, ascending.
         duplicate_of_load_id: the load that brought the same bytes before.
         part: which of the file's parts its rows are; see ``ops.files.part``.
+        filters: how much of it is to be loaded.
+        is_known_in_part: whether it is rejected because of its bytes only a part is in bronze.
     """
 
     kind: DeliveryKind
@@ -36,6 +39,8 @@ class Known:
     takes_out: tuple[int, ...] = ()
     duplicate_of_load_id: int | None = None
     part: int = 1
+    filters: Scope = None
+    is_known_in_part: bool = False
 
     @property
     def is_to_load(self) -> bool:
@@ -56,11 +61,18 @@ class Current:
         load_id: the load.
         part: which part of its file it is.
         content_sha256: of the bytes that it brought.
+        filters: how much of them it brought.
     """
 
     load_id: int
     part: int
     content_sha256: str
+    filters: Sequence[str] | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """How much of its file is loaded."""
+        return None if self.filters is None else tuple(self.filters)
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,8 @@ class Entry:
     stored_path: str | None = None
     notes: list[str] = field(default_factory=list)
     file_columns: list[str] | None = None
+    filters: list[str] | None = None
+    rows_left_out: int = 0
 
 
 ENTRY_COLUMNS = ", ".join(Entry.__dataclass_fields__)
@@ -149,26 +163,50 @@ def bytes_may_be_known(connection: Connection, source: str, size: int) -> bool:
     return bool(row and row[0])
 
 
-def classify(connection: Connection, source: Source, file_name: str, sha256: str | None) -> Known:
-    """Which of the four cases a delivery is; ``sha256`` None stands for bytes never seen.
+def classify(
+    connection: Connection,
+    source: Source,
+    file_name: str,
+    sha256: str | None,
+    wanted: Scope = None,
+) -> Known:
+    """Which of the cases a delivery is; ``sha256`` None stands for bytes never seen.
 
     The name is asked first, then the bytes: docs/adr/0004. A rejected delivery is not known, so
-    that the same file may load once the registry is mended; nor is a withdrawn one.
+    that the same file may load once the registry is mended; nor is a withdrawn one. Where less
+    than the whole file is ``wanted``, what was loaded of it before stays wanted: docs/adr/0010.
     """
     own = current_loads(connection, source.name, file_name)
     if source.write_disposition == "replace":
         return _classify_whole_truth(connection, source, own, sha256)
-    same = [load.load_id for load in own if load.content_sha256 == sha256]
+    same = [load for load in own if load.content_sha256 == sha256]
     if same:
-        return Known("same_again", "skip", duplicate_of_load_id=same[-1])
+        return _same_bytes(same[-1], wanted)
     if own and source.on_changed_file == "append":
-        return Known("correction", part=own[-1].part + 1)
+        return Known("correction", part=own[-1].part + 1, filters=wanted)
     if own:
-        return _correction(source, tuple(sorted(load.load_id for load in own)))
-    earlier = _load_of_bytes(connection, source.name, sha256)
-    if earlier is not None:
-        return Known("redelivery", source.on_duplicate_file, duplicate_of_load_id=earlier)
-    return Known("new")
+        scope = union(wanted, *(load.scope for load in own))
+        return _correction(source, tuple(sorted(load.load_id for load in own)), scope)
+    earlier = _loads_of_bytes(connection, source.name, sha256)
+    if earlier:
+        covering = [load for load in earlier if covers(load.scope, wanted)]
+        is_in_part = source.on_duplicate_file == "skip" and not covering
+        return Known(
+            "redelivery",
+            "fail" if is_in_part else source.on_duplicate_file,
+            duplicate_of_load_id=(covering or earlier)[0].load_id,
+            filters=wanted,
+            is_known_in_part=is_in_part,
+        )
+    return Known("new", filters=wanted)
+
+
+def _same_bytes(load: Current, wanted: Scope) -> Known:
+    """A file again whose bytes are in bronze, as far as they were wanted."""
+    if covers(load.scope, wanted):
+        return Known("same_again", "skip", duplicate_of_load_id=load.load_id, filters=wanted)
+    filters = union(load.scope, wanted)
+    return Known("extension", takes_out=(load.load_id,), part=load.part, filters=filters)
 
 
 def _classify_whole_truth(
@@ -196,15 +234,16 @@ def _classify_whole_truth(
         return Known(kind, action, replaced, duplicate_of_load_id=takes_out[0])
     if own:
         return _correction(source, takes_out)
-    earlier = _load_of_bytes(connection, source.name, sha256)
-    kind = "new" if earlier is None else "redelivery"
-    return Known(kind, takes_out=takes_out, duplicate_of_load_id=earlier)
+    earlier = _loads_of_bytes(connection, source.name, sha256)
+    kind = "redelivery" if earlier else "new"
+    first = earlier[0].load_id if earlier else None
+    return Known(kind, takes_out=takes_out, duplicate_of_load_id=first)
 
 
-def _correction(source: Source, takes_out: tuple[int, ...]) -> Known:
+def _correction(source: Source, takes_out: tuple[int, ...], filters: Scope = None) -> Known:
     if source.on_changed_file == "fail":
-        return Known("correction", "fail")
-    return Known("correction", takes_out=takes_out)
+        return Known("correction", "fail", filters=filters)
+    return Known("correction", takes_out=takes_out, filters=filters)
 
 
 def current_loads(connection: Connection, source: str, file_name: str) -> list[Current]:
@@ -212,7 +251,7 @@ def current_loads(connection: Connection, source: str, file_name: str) -> list[C
     with connection.cursor(row_factory=class_row(Current)) as cursor:
         return cursor.execute(
             """
-            select load_id, part, content_sha256 from ops.files
+            select load_id, part, content_sha256, filters from ops.files
             join ops.loads on load_id = current_load_id
             where files.source = %s and files.file_name = %s
             order by part
@@ -221,22 +260,23 @@ def current_loads(connection: Connection, source: str, file_name: str) -> list[C
         ).fetchall()
 
 
-def _load_of_bytes(connection: Connection, source: str, sha256: str | None) -> int | None:
-    """The first load that brought these bytes and was not withdrawn with its file since."""
+def _loads_of_bytes(connection: Connection, source: str, sha256: str | None) -> list[Current]:
+    """The loads that brought these bytes and were not withdrawn with their file since."""
     if sha256 is None:
-        return None
-    row = connection.execute(
-        """
-        select min(load_id) from ops.loads
-        where source = %s and content_sha256 = %s and outcome = 'loaded' and not exists (
-            select from ops.loads as withdrawal
-            where withdrawal.source = loads.source and withdrawal.file_name = loads.file_name
-                and withdrawal.outcome = 'withdrawn' and withdrawal.load_id > loads.load_id
-        )
-        """,
-        (source, sha256),
-    ).fetchone()
-    return row[0] if row else None
+        return []
+    with connection.cursor(row_factory=class_row(Current)) as cursor:
+        return cursor.execute(
+            """
+            select load_id, 1 as part, content_sha256, filters from ops.loads
+            where source = %s and content_sha256 = %s and outcome = 'loaded' and not exists (
+                select from ops.loads as withdrawal
+                where withdrawal.source = loads.source and withdrawal.file_name = loads.file_name
+                    and withdrawal.outcome = 'withdrawn' and withdrawal.load_id > loads.load_id
+            )
+            order by load_id
+            """,
+            (source, sha256),
+        ).fetchall()
 
 
 def record(connection: Connection, entry: Entry, known: Known | None = None) -> None:

@@ -83,31 +83,59 @@ def rejected_files(
         ).fetchall()
 
 
-def counts_by_reason(connection: Connection, load_ids: list[int]) -> list[RejectCount]:
-    """How many records of some loads were rejected, by code and column, most first."""
+def counts_by_reason(
+    connection: Connection, load_ids: list[int], most: int | None = None
+) -> list[RejectCount]:
+    """How many records of some loads were rejected, by code and column, most first.
+
+    Args:
+        connection: of a role that reads schema ops.
+        load_ids: whose.
+        most: how many records are counted; all where None.
+    """
     with connection.cursor(row_factory=class_row(RejectCount)) as cursor:
         return cursor.execute(
             """
-            select code, column_name, count(*) as records from ops.rejected_rows
-            where load_id = any(%s) group by code, column_name
+            select code, column_name, count(*) as records
+            from (
+                select code, column_name from ops.rejected_rows where load_id = any(%s) limit %s
+            ) as counted
+            group by code, column_name
             order by records desc, code, column_name
             """,
-            (load_ids,),
+            (load_ids, most),
         ).fetchall()
 
 
 def rejected_rows(
-    connection: Connection, load_ids: list[int], limit: int | None = None
+    connection: Connection, load_ids: list[int], limit: int | None = None, *, after: int = 0
 ) -> Iterator[RejectedRow]:
-    """The rejected records of some loads, streamed, by file and number; newest load first."""
-    with connection.cursor(name="rejected_rows", row_factory=class_row(RejectedRow)) as cursor:
-        cursor.itersize = 1000
-        yield from cursor.execute(
-            """
-            select load_id, file_name, row_number, line_number, byte_offset, code, column_name,
-                reason, raw_record, raw_is_cut, fields
-            from ops.rejected_rows where load_id = any(%s)
-            order by load_id desc, row_number limit %s
-            """,
-            (load_ids, limit),
-        )
+    """The rejected records of some loads, streamed, by file and number; newest load first.
+
+    Load by load, since the index gives the order of one, and that of several would be a sort of
+    all their records before the first is seen.
+
+    Args:
+        connection: in a transaction.
+        load_ids: whose.
+        limit: how many; all where None.
+        after: only records of higher numbers than this.
+    """
+    left = limit
+    for load_id in sorted(load_ids, reverse=True):
+        with connection.cursor(name="rejected_rows", row_factory=class_row(RejectedRow)) as cursor:
+            cursor.itersize = 1000
+            rows = cursor.execute(
+                """
+                select load_id, file_name, row_number, line_number, byte_offset, code, column_name,
+                    reason, raw_record, raw_is_cut, fields
+                from ops.rejected_rows where load_id = %s and row_number > %s
+                order by row_number limit %s
+                """,
+                (load_id, after, left),
+            )
+            for row in rows:
+                yield row
+                left = None if left is None else left - 1
+        if left == 0:
+            return

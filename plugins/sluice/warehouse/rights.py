@@ -34,13 +34,14 @@ select
         from pg_namespace
         where nspname = any(%(schemas)s)
     ) as schemas,
-    exists(
-        select
+    array(
+        select rolname::text
         from pg_namespace
         cross join aclexplode(nspacl) as entry
         inner join pg_roles on pg_roles.oid = entry.grantee
-        where nspname = 'gold' and rolname = %(reader)s and entry.privilege_type = 'USAGE'
-    ) as reader_sees_gold,
+        where entry.privilege_type = 'USAGE'
+            and (nspname, rolname) in (('gold', %(reader)s), ('ops', %(observer)s))
+    ) as who_sees,
     array(
         select entry.privilege_type
         from pg_database
@@ -56,11 +57,22 @@ _RIGHTS: tuple[LiteralString, ...] = (
     "grant select on all tables in schema gold to sluice_reader",
     """alter default privileges for role sluice_transformer in schema gold
         grant select on tables to sluice_reader""",
+    "grant usage on schema ops to sluice_observer",
+    "grant select on all tables in schema ops to sluice_observer",
+    # So that what later migrations make is seen as well.
+    """alter default privileges for role sluice_loader in schema ops
+        grant select on tables to sluice_observer""",
 )
-# All that one transaction of a reader sees is one publication's, without the reader's doing.
-_ONE_STATE: LiteralString = (
-    "alter role sluice_reader set default_transaction_isolation = 'repeatable read'"
-)
+# What holds for all sessions of a role, without their doing.
+_SESSIONS: Mapping[Role, tuple[LiteralString, ...]] = {
+    # All that one transaction of a reader sees is one publication's.
+    "reader": ("alter role sluice_reader set default_transaction_isolation = 'repeatable read'",),
+    # Nobody who looks at the ledger can make it wait.
+    "observer": (
+        "alter role sluice_observer set default_transaction_read_only = on",
+        "alter role sluice_observer set statement_timeout = '5s'",
+    ),
+}
 # Whoever is no superuser has to be a member of a role to make what the role shall own.
 _JOIN: LiteralString = "grant {} to current_user with set true, inherit true"
 _LEAVE: LiteralString = "revoke {} from current_user"
@@ -73,7 +85,7 @@ class State:
     database: str
     roles: frozenset[str]
     owners: Mapping[str, str]
-    reader_sees_gold: bool
+    who_sees: frozenset[str]
     public_rights: frozenset[str]
     is_superuser: bool
 
@@ -81,13 +93,14 @@ class State:
     def complete(self) -> bool:
         """Whether nothing is missing that needs an administrator's rights."""
         owners = {schema: database_role(role) for schema, role in OWNERS.items()}
-        return len(self.roles) == len(ROLES) and self.owners == owners and self.reader_sees_gold
+        lookers = {database_role(role) for role in ROLES} - set(owners.values())
+        return len(self.roles) == len(ROLES) and self.owners == owners and self.who_sees == lookers
 
 
 def database_rights(database: str) -> list[Composed]:
-    """Return the statements that close a database to all but the superuser and the three roles.
+    """Return the statements that close a database to all but the superuser and the roles.
 
-    The reader gets no temporary tables.
+    Those that only read get no temporary tables.
     """
     return [
         SQL("revoke all on database {} from public").format(Identifier(database)),
@@ -119,8 +132,9 @@ def missing_statements(
         for role in ROLES
         if database_role(role) not in state.roles
     ]
-    if database_role("reader") not in state.roles:
-        found.append(SQL(_ONE_STATE).format())
+    for role, statements in _SESSIONS.items():
+        if database_role(role) not in state.roles:
+            found += [SQL(statement).format() for statement in statements]
     if join:
         found += [SQL(_JOIN).format(owner) for owner in owners]
     if embedded:
@@ -169,11 +183,12 @@ def read_state(connection: psycopg.Connection[Any]) -> State:
         "roles": [database_role(role) for role in ROLES],
         "schemas": list(OWNERS),
         "reader": database_role("reader"),
+        "observer": database_role("observer"),
     }
     row = connection.execute(_STATE, parameters).fetchone()
     if row is None:
         raise InternalError("PostgreSQL said nothing of its state.")
-    version, encoding, database, roles, owners, reader_sees_gold, public_rights, superuser = row
+    version, encoding, database, roles, owners, who_sees, public_rights, superuser = row
     if version not in SUPPORTED_VERSIONS:
         raise ConfigError(
             f"The server is PostgreSQL {version}; Sluice works with"
@@ -189,7 +204,7 @@ def read_state(connection: psycopg.Connection[Any]) -> State:
         database=database,
         roles=frozenset(roles),
         owners=dict(owners),
-        reader_sees_gold=reader_sees_gold,
+        who_sees=frozenset(who_sees),
         public_rights=frozenset(public_rights),
         is_superuser=superuser,
     )
@@ -199,6 +214,7 @@ def _grants_on_database(database: str) -> list[Composed]:
     rights: Mapping[Role, LiteralString] = {
         "loader": "connect, temporary",
         "transformer": "connect, temporary",
+        "observer": "connect",
         "reader": "connect",
     }
     return [

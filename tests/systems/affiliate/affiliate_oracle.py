@@ -6,18 +6,18 @@ It reads the delivered files themselves. Rows have the columns of the mart in it
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 Rows = list[tuple[Any, ...]]
-# By source and file name, the bytes of each file whose content counts.
-Files = Mapping[tuple[str, str], bytes]
+# By path below the landing zone, each file whose content counts.
+Files = Mapping[str, Path]
 
 ZERO = Decimal(0)
 PRECISION = Decimal("0.000001")
@@ -132,13 +132,13 @@ def deal_of(kind: str, formula: str) -> Deal:
 
 def records(files: Files, source: str) -> Iterator[dict[str, str]]:
     """The records of a source, each with what it lacks as empty text."""
-    names = sorted(name for kind, name in files if kind == source)
-    for name in names:
-        for record in csv.DictReader(io.StringIO(files[source, name].decode(), newline="")):
-            found = re.search(r"\d{4}-\d{2}-\d{2}", name)
-            record.setdefault("date", "")
-            record["date"] = record["date"] or (found[0] if found else "")
-            yield {"country": "", "country_code": "", **record}
+    for path in sorted(path for path in files if path.startswith(f"{source}/")):
+        found = re.search(r"\d{4}-\d{2}-\d{2}", path)
+        with files[path].open(encoding="utf-8", newline="") as file:
+            for record in csv.DictReader(file):
+                record.setdefault("date", "")
+                record["date"] = record["date"] or (found[0] if found else "")
+                yield {"country": "", "country_code": "", **record}
 
 
 def expected_marts(files: Files) -> dict[str, Rows]:

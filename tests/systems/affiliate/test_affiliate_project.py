@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg
 
-from sluice.transforming.dbt import dbt_environment
-from tests.systems.affiliate.affiliate_instance import MODEL_FOLDERS, Affiliate
-from tests.systems.engagement.engagement_instance import variables
-
-
-def dbt_test(system: Affiliate, kind: str) -> dict[str, str]:
-    """The status of each test of the system's models, by its name."""
-    from dbt.cli.main import dbtRunner
-
-    target = system.settings.home / "dbt" / "web_traffic"
-    folders = ["--project-dir", str(system.settings.dbt)]
-    folders += ["--profiles-dir", str(system.settings.dbt)]
-    folders += ["--target-path", str(target / "target"), "--log-path", str(target / "logs")]
-    with variables(dbt_environment(system.settings)):
-        outcome: Any = dbtRunner().invoke(
-            [
-                "--quiet",
-                "test",
-                "--select",
-                *(f"path:{path},test_type:{kind}" for path in MODEL_FOLDERS),
-                *folders,
-            ]
-        )
-    return {result.node.name: str(result.status.value) for result in outcome.result}
+from tests.systems.affiliate.affiliate_instance import Affiliate
 
 
 def drop_dirt(system: Affiliate) -> None:
@@ -44,6 +19,10 @@ def drop_dirt(system: Affiliate) -> None:
     system.drop_lines("voluum_mapper", "1.csv", "lane,Club", "Lane,Lane")
     system.drop_lines("central_mapping", "1.csv", "b1,BetOne,", "b1,SpinWin,")
     system.drop_lines("routy", "routy.csv", "2024-03-07,Lane,New,,,1,1,1", ",Lane,BetOne,,,1,1,1")
+    # The name has no such day: of its records, the one without a date is rejected.
+    system.drop_lines(
+        "routy", "routy_2024-02-31.csv", ",Lane,BetOne,,,5,1,1", "2024-03-07,Lane,BetOne,,,1,1,1"
+    )
     system.drop_lines("manual", "manual.csv", ",Lane,BetOne,1,1,1")
     system.drop_lines("voluum", "voluum.csv", "2024-03-08,lane,1", "2024-03-08,other,1", ",lane,1")
     system.drop_lines(
@@ -60,12 +39,14 @@ def test_the_rules_hold_and_dirt_and_broken_marts_are_noticed(
 ) -> None:
     drop_dirt(system)
     system.run()
+    rejects = administrator.execute("select code, column_name from ops.rejected_rows").fetchall()
+    assert rejects == [("out_of_range", "date")]
 
-    statuses = dbt_test(system, "unit")
+    statuses = system.dbt_test("unit")
     assert set(statuses.values()) == {"pass"}
     assert len(statuses) == 8
 
-    statuses = dbt_test(system, "data")
+    statuses = system.dbt_test("data")
     assert {name for name, status in statuses.items() if status == "warn"} == {
         "accepted_values_int_operators_is_ambiguous__False__False",
         "accepted_values_stg_deals_records__False__1",
@@ -101,7 +82,7 @@ def test_the_rules_hold_and_dirt_and_broken_marts_are_noticed(
         "insert into silver.int_scrapers_source_days select * from silver.int_scrapers_source_days",
     ):
         assert administrator.execute(break_one).rowcount > 0
-    statuses = dbt_test(system, "data")
+    statuses = system.dbt_test("data")
     failed = {name for name, status in statuses.items() if status == "fail"}
     assert {name for name in failed if not name.startswith("unique")} == {
         "events_are_all_there_int_web_traffic_commission_ref_int_web_traffic_source_days_",

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import psycopg
 
-from sluice.settings import PROJECT
-from tests.systems.attribution.attribution_instance import (
-    Attribution,
-    assert_marts_equal_oracle,
-    places,
-)
+from tests.systems.attribution.attribution_instance import Attribution, places
+from tests.systems.instance import assert_marts_equal_oracle
 
 SESSIONS = "sessions/sessions_2026-03-01.csv"
 OTHER_SESSIONS = "sessions/sessions_2026-03-02.csv"
@@ -96,16 +91,13 @@ def test_changes_wait_until_a_build_gets_as_far_as_the_model(
 
 
 def test_a_changed_rule_attributes_everything_anew(
-    system: Attribution, settings: Any, administrator: psycopg.Connection
+    system: Attribution, administrator: psycopg.Connection
 ) -> None:
-    for name in ("dbt", "registry"):
-        shutil.copytree(PROJECT / name, settings.project / name, dirs_exist_ok=True)
-    system.settings = settings
     system.drop(SESSIONS, ["anna,2026-03-02 08:00:00,true,PAID SEARCH"])
     system.drop(CONVERSIONS, ["anna,2026-03-02 12:00:00"])
     system.run()
     assert channels_of(administrator) == {"anna": "OTHERS"}
-    rules = settings.dbt / "seeds/attribution/attribution_channels.csv"
+    rules = system.settings.dbt / "seeds/attribution/attribution_channels.csv"
     rules.write_text(rules.read_text().replace("3 hours", "4 hours"))
     system.run()
     assert channels_of(administrator) == {"anna": "PAID SEARCH"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 
 from data.samples.attribution import generate
-from tests.systems.attribution.attribution_instance import PIPELINE, Attribution
+from tests.systems.attribution.attribution_instance import Attribution
+from tests.systems.instance import warnings
 
 CRITICAL = {
     "rows_match_ledger_fct_sessions_source_ops_loads_",
@@ -19,11 +19,6 @@ CRITICAL = {
     "relationships_fct_registrations_channel_id__channel_id__ref_dim_channel_",
     "relationships_fct_registrations_user_id__user_id__ref_dim_user_",
 }
-MODELS = "path:models/silver/attribution", "path:models/gold/attribution"
-
-
-def statuses(outcome: Any) -> dict[str, str]:
-    return {result.node.name: str(result.status) for result in outcome.result}
 
 
 def test_the_rules_hold_and_broken_marts_are_noticed(
@@ -33,12 +28,11 @@ def test_the_rules_hold_and_broken_marts_are_noticed(
         system.drop(name, rows)
     system.run()
 
-    outcome = system.dbt_command("test", "--select", *MODELS, "--resource-type", "unit_test")
-    assert set(statuses(outcome).values()) == {"pass"}
-    assert len(outcome.result.results) >= 7
+    statuses = system.dbt_test("unit")
+    assert set(statuses.values()) == {"pass"}
+    assert len(statuses) >= 7
 
-    tests = ("test", "--select", "tag:critical")
-    found = statuses(system.dbt_command(*tests))
+    found = system.dbt_test("data", "tag:critical")
     assert {name: found.get(name) for name in CRITICAL} == dict.fromkeys(CRITICAL, "pass")
     for break_one in (
         "delete from gold_audit.fct_sessions where ctid = '(0,1)'",
@@ -51,7 +45,7 @@ def test_the_rules_hold_and_broken_marts_are_noticed(
         where channel = 'DIRECT'""",
     ):
         assert administrator.execute(break_one).rowcount > 0
-    found = statuses(system.dbt_command(*tests))
+    found = system.dbt_test("data", "tag:critical")
     assert {name: found.get(name) for name in CRITICAL} == dict.fromkeys(CRITICAL, "fail")
 
 
@@ -77,18 +71,9 @@ def test_business_tests_warn_publish_and_keep_the_rows(
         "users_register_once",
         "sessions_volume_is_usual",
     }
-    rows = administrator.execute(
-        """
-        select split_part(unique_id, '.', 3), failures from ops.node_results
-        where status = 'warn' and transformation_id = (
-            select max(transformation_id) from ops.transformations where pipeline = %s
-        )
-        """,
-        (PIPELINE,),
-    ).fetchall()
-    warnings = dict(rows)
-    assert warnings.keys() >= expected
-    for name, failures in warnings.items():
+    found = warnings(administrator)
+    assert found.keys() >= expected
+    for name, failures in found.items():
         kept = administrator.execute(
             SQL("select * from {}").format(Identifier("gold_audit", name))
         ).fetchall()

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import psycopg
-import pytest
 from psycopg.sql import SQL, Identifier
 
 from data.samples.engagement import HEADER, generate
-from sluice.settings import PROJECT
-from tests.systems.engagement.engagement_instance import (
-    Engagement,
-    assert_marts_equal_oracle,
-    contents,
-    places,
-)
+from tests.systems.engagement.engagement_instance import Engagement, places
+from tests.systems.instance import assert_marts_equal_oracle, contents, csv_file
 
 BY_FILE = (
     ("silver", "stg_event_stream"),
@@ -65,7 +58,7 @@ def test_loads_that_commit_out_of_order_and_withdrawn_files_are_seen(
         system.drop(third, deliveries[third])
         system.run()
         record_load(slow, load_id, second, deliveries[second])
-    system.keep(second, deliveries[second])
+    system.keep(second, csv_file(HEADER, deliveries[second]))
     (newest,) = administrator.execute("select max(_load_id) from gold.fct_events").fetchone() or (
         0,
     )
@@ -115,34 +108,25 @@ def test_a_correction_touches_the_rows_of_its_file_only(
     assert rows_read == (len(deliveries[corrected]) - 7,)
 
 
-@pytest.fixture
-def own_project(system: Engagement, settings: Any) -> Engagement:
-    """The system on a copy of the project, whose models a test may change."""
-    for name in ("dbt", "registry"):
-        shutil.copytree(PROJECT / name, settings.project / name, dirs_exist_ok=True)
-    system.settings = settings
-    return system
-
-
 def test_a_changed_model_is_rebuilt_in_full_with_those_below_it(
-    own_project: Engagement, administrator: psycopg.Connection
+    system: Engagement, administrator: psycopg.Connection
 ) -> None:
     row = "2026-05-01 10:00:00,anna,like,,,web,,"
-    own_project.drop("a.csv", [row])
-    own_project.run()
+    system.drop("a.csv", [row])
+    system.run()
     assert "unknown" in contents(administrator, "gold", "fct_events")[0]
-    model = own_project.settings.dbt / "models/silver/engagement/stg_event_stream.sql"
+    model = system.settings.dbt / "models/silver/engagement/stg_event_stream.sql"
     model.write_text(model.read_text().replace("'unknown'", "'nowhere'"))
-    own_project.run()
+    system.run()
     for mart in ("fct_events", "dim_users", "user_retention"):
         assert "nowhere" in contents(administrator, "gold", mart)[0]
     # From the rebuild on, the model is incremental again.
     before = {table: places(administrator, *table) for table in BY_FILE}
-    own_project.drop("b.csv", [row.replace("anna", "ben")])
-    own_project.run()
+    system.drop("b.csv", [row.replace("anna", "ben")])
+    system.run()
     for table in BY_FILE:
         assert before[table] < places(administrator, *table)
 
     model.write_text(model.read_text().replace("{'source': 'event_stream'}", "{}"))
-    (error,) = own_project.try_run().errors
+    (error,) = system.try_run().errors
     assert "stg_event_stream is incremental by file but does not say of what" in str(error)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import psycopg
 
 from data.samples.engagement import generate
+from sluice.settings import PROJECT
 from tests.systems.engagement.engagement_instance import Engagement
-
-MODELS = ("path:models/silver/engagement", "path:models/gold/engagement")
 
 
 def test_the_project_parses_without_a_warning_or_deprecation(system: Engagement) -> None:
+    system.settings = system.settings.model_copy(update={"project": PROJECT})
     outcome = system.dbt_command("--warn-error", "parse", "--no-partial-parse")
     assert outcome.exception is None
     assert outcome.success
@@ -23,13 +23,10 @@ def test_the_rules_hold_and_broken_marts_are_noticed(
         system.drop(name, rows)
     system.run()
 
-    unit_tests = [f"{path},test_type:unit" for path in MODELS]
-    outcome = system.dbt_command("test", "--select", *unit_tests)
-    assert {result.status for result in outcome.result} == {"pass"}
-    assert len(outcome.result.results) >= 12
-
-    outcome = system.dbt_command("test", "--select", *MODELS, "--resource-type", "test")
-    assert {result.status for result in outcome.result} == {"pass"}
+    statuses = system.dbt_test("unit")
+    assert set(statuses.values()) == {"pass"}
+    assert len(statuses) >= 12
+    assert set(system.dbt_test("data").values()) == {"pass"}
 
     for break_one in (
         "delete from gold_audit.fct_events where ctid = '(0,1)'",
@@ -42,9 +39,7 @@ def test_the_rules_hold_and_broken_marts_are_noticed(
         "update gold_audit.user_retention set d7_retained = cohort_size + 1",
     ):
         assert administrator.execute(break_one).rowcount > 0
-    outcome = system.dbt_command("test", "--select", *MODELS, "--resource-type", "test")
-    statuses = {result.node.name: result.status for result in outcome.result}
-    assert statuses == {
+    assert system.dbt_test("data") == {
         "rows_match_ledger_fct_events_source_ops_loads_": "fail",
         "fct_events_has_miles_where_miles_move": "warn",
         "adds_up_to_rows_int_cohorts_cohort_size__ref_dim_users___country": "fail",

@@ -1,0 +1,16 @@
+with
+
+population as (
+    select * from {{ ref('int_population') }}
+),
+
+final as (
+    select
+        nationality,
+        count(*) as population,
+        max(as_of_date) as as_of_date
+    from population
+    group by nationality
+)
+
+select * from final

@@ -1,0 +1,70 @@
+"""The page as a FastAPI application: the views behind Airflow's login, and what goes wrong."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from pathlib import Path
+
+import psycopg
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from sluice.errors import SluiceError
+from sluice.orchestration.page.instance import Instance
+from sluice.orchestration.page.rendering import Renderer
+from sluice.orchestration.page.views import router
+from sluice.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+STATIC = Path(__file__).parent / "static"
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """The page of an instance, to be mounted by Airflow, whose user it asks for."""
+    # Without the descriptions of its interface, which would be open to everybody.
+    app = FastAPI(title="Sluice", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.instance = Instance(settings)
+    app.state.render = Renderer()
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _refused)
+    app.add_exception_handler(SluiceError, _failed)
+    app.add_exception_handler(psycopg.Error, _failed)
+    return app
+
+
+def _refused(request: Request, error: Exception) -> HTMLResponse:
+    status, message = 404, "There is no such page."
+    if isinstance(error, HTTPException):
+        status, message = error.status_code, str(error.detail)
+    return _said(request, status, message, "")
+
+
+def _failed(request: Request, error: Exception) -> HTMLResponse:
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        message, remedy = "The warehouse took too long over this.", "Try again in a while."
+    elif isinstance(error, SluiceError):
+        message, remedy = error.message, error.remedy
+    else:
+        logger.error("the page cannot be shown", exc_info=error)
+        message, remedy = "The warehouse could not answer.", "The API server's log says why."
+    return _said(request, 503, message, remedy)
+
+
+def _said(request: Request, status: int, message: str, remedy: str) -> HTMLResponse:
+    response: HTMLResponse = request.app.state.render(
+        request,
+        "error.html",
+        status=status,
+        title=HTTPStatus(status).phrase,
+        message=message,
+        remedy=remedy,
+        asks_for_login=status == HTTPStatus.UNAUTHORIZED,
+    )
+    return response

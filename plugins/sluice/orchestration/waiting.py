@@ -1,0 +1,161 @@
+"""The first task of a pipeline with a schedule: waits for what is missing, without a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from airflow.providers.standard.utils.skipmixin import SkipMixin
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from sluice.orchestration.operators import SENSE, TRANSFORM, StepOperator
+from sluice.orchestration.trigger import MOST_OF_A_CORE
+from sluice.pipeline import steps
+from sluice.pipeline.waiting import Inputs, Wait, hold_missing_against
+from sluice.registry import read_registry
+from sluice.settings import load_settings
+
+logger = logging.getLogger(__name__)
+
+AWAIT = "await"
+AWAITED_KEY = "awaited"
+LOOK_SECONDS = 5.0
+
+
+class AwaitOperator(StepOperator, SkipMixin):
+    """Let a run go on once its inputs are there, or once it has waited for long enough.
+
+    A run by hand never waits. The log says what is there, what is awaited and until when, and says
+    it again whenever that changes; so does the value ``awaited``, as of when the wait began.
+    """
+
+    ui_color = "#e8f1f8"
+
+    def execute(self, context: Any) -> dict[str, list[str]]:
+        """Decide by what has started the run."""
+        run_type = str(context["dag_run"].run_type)
+        schedule = self._registry.pipeline(self.pipeline).schedule
+        if run_type == "scheduled" and schedule.cron:
+            return self._at_a_time(context)
+        if run_type == "asset_triggered" and schedule.when == "all":
+            return self._once_all_are_there(context)
+        logger.info("nothing is awaited: the run was not started by the schedule")
+        return {"there": [], "missing": []}
+
+    def _at_a_time(self, context: Any) -> dict[str, list[str]]:
+        pipeline = self._registry.pipeline(self.pipeline)
+        wait = Wait.of(pipeline, context["dag_run"].run_after)
+        inputs = self._look(wait.since)
+        if inputs.missing and not wait.is_over:
+            self._wait(context, inputs, wait.since, wait.until)
+        return self._go_on(inputs)
+
+    def _once_all_are_there(self, context: Any) -> dict[str, list[str]]:
+        inputs = self._look(None)
+        if inputs.missing and self._registry.pipeline(self.pipeline).schedule.cron:
+            logger.info("the run ends here: the next one is at the latest at the time of cron")
+            wanted = (SENSE, TRANSFORM)
+            self.skip(context["ti"], [task for task in self.dag.tasks if task.task_id in wanted])
+        elif inputs.missing:
+            self._wait(context, inputs, None, None)
+        return self._go_on(inputs)
+
+    def resume(self, context: Any, event: Any) -> dict[str, list[str]]:  # noqa: ARG002
+        """Go on after the wait, by what is there now.
+
+        Raises:
+            OverdueError: an input is missing whose ``on_missing`` is ``fail``.
+        """
+        since = event["since"]
+        return self._go_on(self._look(datetime.fromisoformat(since) if since else None))
+
+    def _look(self, since: datetime | None) -> Inputs:
+        inputs = steps.look_for(self._settings, self._registry, self.pipeline, since)
+        logger.info("%s", inputs)
+        return inputs
+
+    def _wait(
+        self, context: Any, inputs: Inputs, since: datetime | None, until: datetime | None
+    ) -> NoReturn:
+        logger.info("waits until %s", until.isoformat() if until else "all are there")
+        value = {
+            "there": list(inputs.there),
+            "awaited": list(inputs.missing),
+            "until": until.isoformat() if until else None,
+        }
+        context["ti"].xcom_push(key=AWAITED_KEY, value=value)
+        trigger = InputsTrigger(
+            self.pipeline,
+            since.isoformat() if since else None,
+            until.isoformat() if until else None,
+        )
+        self.defer(trigger=trigger, method_name="resume")
+
+    def _go_on(self, inputs: Inputs) -> dict[str, list[str]]:
+        pipeline = self._registry.pipeline(self.pipeline)
+        for name in hold_missing_against(pipeline, inputs.missing):
+            logger.warning("%s is missing (on_missing is warn); the run goes on without it", name)
+        return {"there": list(inputs.there), "missing": list(inputs.missing)}
+
+
+class InputsTrigger(BaseTrigger):
+    """Fire when a pipeline's inputs are all there, or when the wait is over.
+
+    Args:
+        pipeline: whose inputs.
+        since: what came after this moment (ISO 8601) is there, too; None for what is not published.
+        until: when the wait is over (ISO 8601); None for never.
+    """
+
+    def __init__(self, pipeline: str, since: str | None, until: str | None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.pipeline = pipeline
+        self.since = since
+        self.until = until
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """What Airflow makes the trigger of again, also after a restart of its triggerer."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "pipeline": self.pipeline,
+            "since": self.since,
+            "until": self.until,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look every few seconds; write what has changed into the task's log."""
+        until = datetime.fromisoformat(self.until) if self.until else None
+        seen: Inputs | None = None
+        while until is None or datetime.now(UTC) < until:
+            started = time.monotonic()
+            inputs = await asyncio.to_thread(self._look_or_log, seen)
+            if inputs != seen:
+                self.log.info("%s, until %s", inputs, self.until or "all are there")
+                seen = inputs
+            if inputs and not inputs.missing:
+                break
+            cost = time.monotonic() - started
+            await asyncio.sleep(self._pause(cost, until))
+        yield TriggerEvent({"since": self.since})  # type: ignore[no-untyped-call]
+
+    def _look_or_log(self, seen: Inputs | None) -> Inputs | None:
+        since = datetime.fromisoformat(self.since) if self.since else None
+        try:
+            settings = load_settings()
+            registry = read_registry(settings.project)
+            return steps.look_for(settings, registry, self.pipeline, since)
+        except Exception:
+            # Whatever is wrong for a while is no reason to give up the wait.
+            self.log.exception("the inputs could not be looked at; it is tried again")
+            return seen
+
+    @staticmethod
+    def _pause(cost: float, until: datetime | None) -> float:
+        """How long to the next look, in seconds; however dear it is, it takes little of a core."""
+        pause = max(LOOK_SECONDS, cost * (1 / MOST_OF_A_CORE - 1))
+        if until is None:
+            return pause
+        return max(0.0, min(pause, (until - datetime.now(UTC)).total_seconds()))

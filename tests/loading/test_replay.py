@@ -1,0 +1,217 @@
+"""Deliveries loaded again from where they are kept: what is meant, and what it changes."""
+
+from __future__ import annotations
+
+import zipfile
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sluice.errors import ConfigError
+from sluice.loading import SourceReport, load_source
+from sluice.loading.replay import Selection, find_deliveries, replay
+from sluice.loading.withdrawal import withdraw
+from sluice.registry import Source
+from sluice.registry.filters import RecordFilter
+from tests.loading.conftest import ORDERS, Shop
+
+TODAY = datetime.now(UTC).date()
+AMOUNT = {"data_type": "decimal", "precision": 12, "scale": 2}
+
+
+def with_keys(**keys: Any) -> Source:
+    return Source.model_validate({**ORDERS.model_dump(), **keys})
+
+
+def with_amount(**keys: Any) -> Source:
+    """The source with another rule for its amounts."""
+    return with_keys(columns={**ORDERS.model_dump()["columns"], "amount": {**AMOUNT, **keys}})
+
+
+def replayed(shop: Shop, *files: str, **days: Any) -> SourceReport:
+    return replay(shop.settings, shop.source, Selection(files, **days))
+
+
+def ends(report: SourceReport) -> list[tuple[str, str, str]]:
+    return [(entry.file_name, entry.outcome, entry.delivery_kind) for entry in report.entries]
+
+
+def test_what_is_in_bronze_is_judged_by_the_rules_of_today(shop: Shop) -> None:
+    shop.drop("a.csv", "1,ink,2\n2,pen,30\n")
+    shop.drop("b.csv", "3,cup,4\n")
+    shop.load()
+    stored = shop.stored()
+    paths = shop.query("select file_name, stored_path from ops.loads order by load_id")
+    shop.source = with_amount(maximum=10)
+
+    assert ends(replayed(shop)) == [
+        ("a.csv", "loaded", "same_again"),
+        ("b.csv", "loaded", "same_again"),
+    ]
+    assert shop.rows() == [("a.csv", 1, 1, "ink"), ("b.csv", 1, 3, "cup")]
+    assert shop.query("select file_name, row_number, code from ops.rejected_rows") == [
+        ("a.csv", 2, "above_maximum")
+    ]
+    # No byte has moved, the ledger says where they are, and nothing is left to be done.
+    assert shop.stored() == stored
+    again = "select file_name, stored_path from ops.loads where load_id in"
+    assert shop.query(f"{again} (select current_load_id from ops.files) order by 1") == paths
+    assert shop.query("select count(*) from ops.loads where stored_at is null") == [(0,)]
+    # The same file delivered once more is still the same.
+    shop.drop("a.csv", "1,ink,2\n2,pen,30\n")
+    assert shop.outcomes() == [("skipped", "same_again")]
+
+
+def test_old_rows_stay_where_a_file_is_refused_now(shop: Shop) -> None:
+    shop.drop("a.csv", "1,ink,2\n2,pen,30\n")
+    shop.load()
+    rows = shop.rows()
+    shop.source = with_amount(maximum=1)
+
+    assert ends(replayed(shop)) == [("a.csv", "rejected", "same_again")]
+    assert shop.rows() == rows
+    assert len(shop.stored()["archive"]) == 1
+    shop.source = ORDERS
+    assert ends(replayed(shop)) == [("a.csv", "loaded", "same_again")]
+
+
+def test_what_was_rejected_is_loaded_once_the_registry_is_mended(shop: Shop) -> None:
+    shop.source = with_amount(maximum=1)
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.drop("b.csv", "2,pen,3\n")
+    assert shop.outcomes() == [("rejected", "new"), ("rejected", "new")]
+    shop.source = ORDERS
+    shop.drop("b.csv", "2,pad,3\n")  # mended by its sender: the earlier one is no longer meant
+    shop.load()
+    stored = shop.stored()
+
+    assert ends(replayed(shop)) == [
+        ("a.csv", "loaded", "new"),
+        ("b.csv", "loaded", "same_again"),
+    ]
+    assert shop.rows() == [("a.csv", 1, 1, "ink"), ("b.csv", 1, 2, "pad")]
+    assert shop.stored() == stored
+
+
+def test_a_rejected_correction_comes_after_what_it_corrects(shop: Shop) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.load()
+    shop.source = with_amount(maximum=1)
+    shop.drop("a.csv", "1,pen,3\n")
+    assert shop.outcomes() == [("rejected", "correction")]
+    shop.source = ORDERS
+
+    assert ends(replayed(shop)) == [
+        ("a.csv", "loaded", "same_again"),
+        ("a.csv", "loaded", "correction"),
+    ]
+    assert shop.rows() == [("a.csv", 1, 1, "pen")]
+
+
+def test_files_and_days_say_which(shop: Shop) -> None:
+    odd = "{{ 1 }}; drop table x.csv"
+    for number, name in enumerate((odd, "b!.csv", b"\xff.csv")):
+        shop.drop(name, f"{number},ink,2\n")
+    shop.load()
+    assert ends(replayed(shop, odd, "b!.csv")) == [
+        ("b\\x21.csv", "loaded", "same_again"),
+        (odd, "loaded", "same_again"),
+    ]
+    yesterday = TODAY - timedelta(days=1)
+    found = find_deliveries(shop.settings, shop.source, Selection(first_day=yesterday))
+    assert len(found) == 3
+    with pytest.raises(ConfigError, match=f"can be loaded again until {yesterday}"):
+        replayed(shop, last_day=yesterday)
+    with pytest.raises(ConfigError, match=r"No delivery b\.csv of source orders") as error:
+        replayed(shop, "b.csv")
+    assert "Did you mean" in error.value.remedy
+    with pytest.raises(ConfigError, match="is before the first"):
+        Selection(first_day=TODAY, last_day=yesterday)
+
+
+def test_what_was_withdrawn_comes_back_when_it_is_named(shop: Shop) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.drop("b.csv", "2,pen,2\n")
+    shop.load()
+    withdraw(shop.settings, shop.source, "a.csv")
+
+    assert [name for name, _, _ in ends(replayed(shop))] == ["b.csv"]
+    assert ends(replayed(shop, "a.csv")) == [("a.csv", "loaded", "new")]
+    assert [name for name, _, _, _ in shop.rows()] == ["a.csv", "b.csv"]
+
+
+def test_members_of_archives_are_read_in_their_archive(shop: Shop) -> None:
+    shop.folder.mkdir(parents=True)
+    with zipfile.ZipFile(shop.folder / "all.zip", "w") as archive:
+        archive.writestr("one.csv", "order_id,product,amount\n1,ink,2\n")
+        archive.writestr("two.csv", "order_id,product,amount\n2,pen,3\n")
+    shop.load()
+    stored = shop.stored()
+
+    assert ends(replayed(shop, "all.zip!two.csv")) == [("all.zip!two.csv", "loaded", "same_again")]
+    assert [product for *_, product in shop.rows()] == ["ink", "pen"]
+    assert shop.stored() == stored
+    assert shop.load().entries == ()
+
+
+def test_parts_stay_parts(shop: Shop) -> None:
+    shop.source = with_keys(on_changed_file="append")
+    for product in ("ink", "pen"):
+        shop.drop("a.csv", f"1,{product},2\n")
+        shop.load()
+
+    assert len(replayed(shop).entries) == 2
+    assert [product for *_, product in shop.rows()] == ["ink", "pen"]
+    assert shop.query("select part from ops.files where current_load_id is not null") == [
+        (1,),
+        (2,),
+    ]
+
+
+def test_no_older_file_becomes_the_whole_truth(shop: Shop) -> None:
+    shop.source = with_amount(maximum=1).model_copy(update={"write_disposition": "replace"})
+    shop.drop("a.csv", "1,ink,2\n")
+    assert shop.outcomes() == [("rejected", "new")]
+    shop.source = with_keys(write_disposition="replace")
+    for name in ("b.csv", "c.csv"):
+        shop.drop(name, f"2,{name[0]},2\n")
+        shop.load()
+
+    assert ends(replayed(shop)) == [("c.csv", "loaded", "same_again")]
+    assert [name for name, *_ in shop.rows()] == ["c.csv"]
+
+
+def test_bytes_that_are_not_as_they_were_are_left_and_said(shop: Shop) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.drop("b.csv", "2,pen,2\n")
+    shop.load()
+    rows, entries = shop.rows(), shop.query("select count(*) from ops.loads")
+    (first,) = shop.settings.archive.rglob("a.csv")
+    (second,) = shop.settings.archive.rglob("b.csv")
+    first.unlink()
+    second.write_text("order_id,product,amount\n2,pad,2\n")
+
+    report = replayed(shop)
+    assert report.entries == ()
+    assert "a.csv is not there any more" in report.left[0]
+    assert "holds other bytes than the ledger says" in report.left[1]
+    assert (shop.rows(), shop.query("select count(*) from ops.loads")) == (rows, entries)
+
+
+def test_bytes_that_were_not_kept_cannot_be_loaded_again(shop: Shop) -> None:
+    shop.source = with_keys(after_load="delete")
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.load()
+
+    assert replayed(shop).left == ("a.csv: its bytes were not kept (after_load is delete)",)
+    assert [name for name, *_ in shop.rows()] == ["a.csv"]
+
+
+def test_of_a_file_of_which_a_part_is_loaded_the_same_part_is_loaded_again(shop: Shop) -> None:
+    shop.drop("a.csv", "1,ink,2\n2,pen,3\n3,ink,4\n")
+    load_source(shop.settings, shop.source, record_filter=RecordFilter("orders", "product", "ink"))
+
+    (entry,) = replayed(shop).entries
+    assert (entry.rows_loaded, entry.rows_left_out, entry.filters) == (2, 1, ["product=ink"])
+    assert [product for *_, product in shop.rows()] == ["ink", "ink"]

@@ -1,0 +1,151 @@
+"""The page as a person meets it: in Airflow's own UI, in a real browser, on a desk and a phone.
+
+Needs a Chromium on the PATH, such as Debian's package ``chromium``, and playwright, which drives it
+and brings no browser of its own here.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sluice.local.airflow import airflow_address
+from tests.orchestration.running_airflow import Instance
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+pytestmark = [
+    pytest.mark.xdist_group("airflow"),
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt install chromium"),
+]
+
+PATIENCE = 30_000  # ms
+DESK = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def delivered(instance: Instance) -> Instance:
+    """An instance with a published load of which two records were rejected."""
+    before = len(instance.runs())
+    instance.shop.drop("<b>mixed&.csv", "7001,ink,2\nx,<script>alert(1)</script>,3\n7002,pen\n")
+    instance.wait_until_idle(after=before)
+    return instance
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=sandbox)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def login(delivered: Instance, browser: Any) -> Any:
+    """The state of a browser in which the user has logged in, through the form."""
+    address = airflow_address(delivered.settings)
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(address.url)
+    page.fill("input[name=username]", address.user)
+    page.fill("input[name=password]", address.password)
+    page.click("button[type=submit]")
+    page.get_by_role("link", name="Sluice").wait_for()
+    return context.storage_state()
+
+
+def opened(browser: Any, login: Any, complaints: list[str], **options: Any) -> Any:
+    """A new page of a user who is logged in; what its console complains of is noted."""
+    page = browser.new_context(storage_state=login, **options).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return page
+
+
+def test_nobody_sees_it_without_a_login(delivered: Instance) -> None:
+    url = airflow_address(delivered.settings).url
+    for path in ("/sluice/", "/sluice/publications", "/sluice/sources/orders"):
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(url + path, timeout=10)
+        assert refusal.value.code == 401
+
+
+def test_a_user_goes_from_the_navigation_to_a_rejected_record_and_on(
+    delivered: Instance, browser: Any, login: Any
+) -> None:
+    url = airflow_address(delivered.settings).url
+    complaints: list[str] = []
+    page = opened(browser, login, complaints, viewport=DESK, color_scheme="dark")
+    page.goto(url)
+    page.get_by_role("link", name="Sluice").click()
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("link", name="orders", exact=True).first.click()
+    frame.get_by_role("link", name="<b>mixed&.csv").first.click()
+    assert "x,<script>alert(1)</script>,3" in frame.locator(".records").inner_text()
+    # As dark as Airflow is, although the frame could decide for itself.
+    assert frame.locator("html").get_attribute("data-theme") == "dark"
+    assert "dark" in page.locator("html").get_attribute("class")
+
+    with page.expect_download() as download:
+        frame.get_by_role("link", name="Download as CSV").click()
+    with open(download.value.path(), encoding="utf-8", newline="") as file:  # noqa: PTH123
+        records = list(csv.DictReader(file))
+    assert [record["_reject_code"] for record in records] == ["wrong_type", "ragged_row"]
+
+    # The address is one to send to somebody else.
+    address = page.url
+    assert "/plugin/sluice/sluice/loads/" in address
+    page.goto(address)
+    frame.get_by_role("link", name="Withdraw this file").click()
+    page.wait_for_url("**/dags/sluice_withdraw")
+    page.get_by_test_id("trigger-dag-button").wait_for()
+    assert page.locator("iframe").count() == 0
+    assert complaints == []
+
+
+def test_a_dag_shows_its_publications(delivered: Instance, browser: Any, login: Any) -> None:
+    complaints: list[str] = []
+    page = opened(browser, login, complaints, viewport=DESK, color_scheme="light")
+    page.goto(f"{airflow_address(delivered.settings).url}/dags/shop/plugin/publications")
+    frame = page.frame_locator("iframe")
+    frame.get_by_text("published").first.wait_for()
+    assert frame.locator("html").get_attribute("data-theme") == "light"
+    frame.locator("table a").first.click()
+    frame.get_by_role("link", name="total_sales", exact=True).click()
+    frame.get_by_role("heading", name="How long it took").wait_for()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_every_view_fits_and_keeps_its_policy(
+    delivered: Instance, browser: Any, login: Any, size: dict[str, int]
+) -> None:
+    base = airflow_address(delivered.settings).url + "/sluice"
+    complaints: list[str] = []
+    page = opened(browser, login, complaints, viewport=size)
+    todo, seen = [f"{base}/", f"{base}/publications"], []
+    while todo and len(seen) < 12:
+        seen.append(todo.pop(0))
+        answer = page.goto(seen[-1])
+        assert answer.status == 200, seen[-1]
+        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(overflow) == 0, seen[-1]
+        links = page.eval_on_selector_all("main a:not([download])", "all => all.map(a => a.href)")
+        todo += [each for each in links if each.startswith(base) and each not in [*seen, *todo]]
+    kinds = {path.removeprefix(base).split("/")[1] for path in seen}
+    assert {"", "sources", "loads", "publications", "pipelines", "builds"} <= kinds
+    assert complaints == []

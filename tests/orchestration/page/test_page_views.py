@@ -1,0 +1,340 @@
+"""What the views show, of histories short and long, of hostile names and records."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from fastapi.testclient import TestClient
+from psycopg.sql import SQL, Identifier
+from psycopg.types.json import Jsonb
+from pydantic import SecretStr
+
+from sluice.orchestration.page import instance as page_instance
+from sluice.orchestration.page import views
+from sluice.orchestration.page.app import build_app
+from sluice.publishing.approval import Difference, decide, hold, waiting_publication
+from sluice.settings import Settings
+from tests.orchestration.page.conftest import Ledger, Users
+
+MODEL = "model.sluice.product_sales"
+TEST = "test.sluice.unique_product_sales_product.4711"
+SCRIPT = "<script>alert(1)</script>"
+
+
+def shown(page: TestClient, path: str) -> str:
+    """A view's text without tags."""
+    response = page.get(path)
+    assert response.status_code == 200, response.text
+    words = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", response.text)).split())
+    return re.sub(r" ([,.:;])", r"\1", words)
+
+
+def links(page: TestClient, path: str) -> list[str]:
+    return [html.unescape(link) for link in re.findall(r'href="([^"]+)"', page.get(path).text)]
+
+
+def test_the_landing_zone_shows_what_came_and_what_waits(page: TestClient, ledger: Ledger) -> None:
+    ledger.deliver("a.csv", "1,ink,2\nx,pen,3\n")
+    waiting = Path(str(ledger.settings.landing)) / "orders" / "b.csv"
+    waiting.write_text("order_id,product,amount\n")
+    text = shown(page, "/")
+    assert re.search(r"orders a\.csv \d+ s ago loaded 1 1 1 ", text), text
+    assert "stock nothing yet" in text
+    assert "The last delivery was refused or has rejected records: orders." in text
+    assert page.get("/").text.count("<rect") == 2  # a load with both
+
+
+def test_sources_are_found_and_paged(
+    page: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "PAGE", 1)
+    assert "stock" not in shown(page, "/")
+    (more,) = [link for link in links(page, "/") if "after" in link]
+    assert more == "/sluice/?find=&after=orders"
+    assert "stock nothing yet" in shown(page, more.removeprefix("/sluice"))
+    assert "stock nothing yet" in shown(page, "/?find=TOC")
+    assert "No source of that name" in shown(page, "/?find=nowhere")
+
+
+def test_a_source_shows_its_contract_and_pages_its_loads(
+    page: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Nothing has arrived yet. Drop a file that *" in shown(page, "/sources/orders")
+    for number in range(5):
+        ledger.deliver(f"{number}.csv", f"{number},ink,2\n")
+    monkeypatch.setattr(views, "PAGE", 2)
+    seen: list[str] = []
+    path: str | None = "/sources/orders"
+    while path:
+        seen += re.findall(r"(\d)\.csv", shown(page, path))
+        older = [link for link in links(page, path) if "before" in link]
+        path = older[0].removeprefix("/sluice") if older else None
+    assert seen == ["4", "3", "2", "1", "0"]
+    text = shown(page, "/sources/orders")
+    assert "amount numeric(12,2) minimum: 0" in text
+    assert "Orders <b>of</b> the shop." in text
+    assert "max_row_errors 100" in text
+    assert "There is nothing older" in shown(page, "/sources/orders?before=1")
+
+
+def test_a_load_says_what_happened(page: TestClient, ledger: Ledger) -> None:
+    first = ledger.deliver("a.csv", "1,ink,2\nx,pen,3\ny,pad,-1\n")
+    text = shown(page, f"/loads/{first}")
+    assert "Rows loaded 1 in bronze now Records rejected 2" in text
+    assert "Record 2, line 3: wrong_type in order_id" in text
+    assert "x,pen,3" in text
+    assert "Published by no pipeline yet" in text
+    assert "Withdraw this file" in text
+    assert "/dags/sluice_withdraw" in links(page, f"/loads/{first}")
+
+    build = ledger.build()
+    ledger.publish(build, (first,))
+    second = ledger.deliver("a.csv", "1,ink,2\n")
+    text = shown(page, f"/loads/{second}")
+    assert "correction, in the place of" in text
+    assert f"/sluice/loads/{first}" in links(page, f"/loads/{second}")
+    text = shown(page, f"/loads/{first}")
+    assert "Published by shop" in text
+    assert "not in bronze any more" in text
+    assert "Withdraw" not in text
+    assert "Load it again" in text
+
+
+def test_a_refused_delivery_says_why(page: TestClient, ledger: Ledger) -> None:
+    load_id = ledger.deliver("a.csv", "x,ink,2\n")
+    text = shown(page, f"/loads/{load_id}")
+    assert "None of it is in bronze; its bytes are kept." in text
+    assert "nothing to publish" in text
+    (bar,) = re.findall(r'<rect class="(\w+)"[^>]* height="([\d.]+)"', page.get("/").text)
+    assert bar == ("unwell", "30.0")
+
+
+def test_rejects_are_paged_and_downloaded(
+    page: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"x{number},=cmd(),1\n" for number in range(5))
+    load_id = ledger.deliver("a.csv", "1,ink,2\n" + rows)
+    monkeypatch.setattr(views, "RECORDS", 2)
+    seen: list[str] = []
+    path: str | None = f"/loads/{load_id}"
+    while path:
+        seen += re.findall(r"x(\d),=cmd\(\),1", shown(page, path))
+        more = [link for link in links(page, path) if "after" in link]
+        path = more[0].removeprefix("/sluice").partition("#")[0] if more else None
+    assert seen == ["0", "1", "2", "3", "4"]
+
+    response = page.get(f"/loads/{load_id}/rejects.csv")
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    disposition = f'attachment; filename="rejects-orders-{load_id}.csv"'
+    assert response.headers["content-disposition"] == disposition
+    records = list(csv.DictReader(io.StringIO(response.text)))
+    assert [record["order_id"] for record in records] == ["x0", "x1", "x2", "x3", "x4"]
+    assert {record["product"] for record in records} == {"'=cmd()"}
+
+
+def test_publications_show_each_pipeline(page: TestClient, ledger: Ledger) -> None:
+    load_id = ledger.deliver("a.csv", "1,ink,2\n")
+    assert re.search(
+        r"shop never none yet: it runs as soon as something arrives 1 DAG",
+        shown(page, "/publications"),
+    )
+    assert "Nothing was built yet" in shown(page, "/pipelines/shop")
+    build = ledger.build()
+    ledger.publish(build, (load_id,))
+    ledger.build(status="failed", message="broken")
+    assert re.search(r"shop \d+ s ago failed \d+ s ago 0 DAG", shown(page, "/publications"))
+
+
+def test_a_pipeline_shows_its_builds(
+    page: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = ledger.build(
+        (MODEL, "success", None, 3, "SELECT 3", 0.5), (TEST, "pass", 0, None, None, 0.1)
+    )
+    ledger.publish(build)
+    ledger.build((TEST, "fail", 2, None, "Got 2 results", 0.1), status="failed")
+    text = shown(page, "/pipelines/shop")
+    assert "published 0 1 passed +1,234 ~56 −7" in text
+    assert "failed 0 0 passed, 1 failed" in text
+    monkeypatch.setattr(views, "PAGE", 1)
+    (older,) = [link for link in links(page, "/pipelines/shop") if "before" in link]
+    assert "published" in shown(page, older.removeprefix("/sluice"))
+
+
+def test_a_build_says_what_failed_and_what_changed(page: TestClient, ledger: Ledger) -> None:
+    failed = ledger.build(
+        (MODEL, "error", None, None, f"relation {SCRIPT} does not exist\n  line 2", 0.5),
+        (TEST, "skipped", None, None, None, 0.0),
+        ("test.sluice.late", "warn", 3, None, "Got 3 results, configured to warn", 0.1),
+        status="failed",
+        run_id="manual__2026-06-30T06:00:00+00:00",
+    )
+    text = shown(page, f"/builds/{failed}")
+    assert "Gold is as it was" in text
+    assert f"model product_sales relation {SCRIPT} does not exist line 2" in text
+    assert "Warnings test late, failures: 3 Got 3 results" in text
+    run = "/dags/shop/runs/manual__2026-06-30T06%3A00%3A00%2B00%3A00"
+    assert run in links(page, f"/builds/{failed}")
+
+    broken = ledger.build(status="failed", message="dbt could not parse it")
+    assert "dbt could not parse it" in shown(page, f"/builds/{broken}")
+
+    good = ledger.build((MODEL, "success", None, 3, "SELECT 3", 0.5))
+    assert "Built and tested, and not published" in shown(page, f"/builds/{good}")
+    ledger.publish(good)
+    assert "product_sales 1,234 56 7 column size: added" in shown(page, f"/builds/{good}")
+
+
+def test_a_model_has_a_history(
+    page: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        ledger.build((MODEL, "success", None, 10**number, f"SELECT {number}", 0.5 * number))
+    ledger.build()  # one without it
+    path = f"/pipelines/shop/nodes/{MODEL}"
+    assert re.findall(r"success ([\d.]+ s) (\d+)", shown(page, path)) == [
+        ("1.00 s", "100"),
+        ("0.50 s", "10"),
+        ("0.00 s", "1"),
+    ]
+    assert "3 builds, up to 100" in shown(page, path)
+    monkeypatch.setattr(views, "HISTORY", 2)
+    (older,) = [link for link in links(page, path) if "before" in link]
+    assert "SELECT 1" in shown(page, older.removeprefix("/sluice"))
+    assert "No build here had it" in shown(page, "/pipelines/shop/nodes/model.sluice.unheard_of")
+
+
+def test_rows_that_a_test_found_wrong_are_shown(page: TestClient, ledger: Ledger) -> None:
+    build = ledger.build((TEST, "fail", 7, None, "Got 7 results", 0.1), status="failed")
+    for number in range(7):
+        ledger.transformer.execute(
+            "insert into ops.failing_rows values (%s, %s, %s, %s)",
+            (build, TEST, number + 1, Jsonb({"product": f"<{number}>"})),
+        )
+    ledger.transformer.commit()
+    pattern = r'\{"product": "<(\d)>"\}'
+    assert re.findall(pattern, shown(page, f"/builds/{build}")) == list("01234")
+    assert f"/sluice/pipelines/shop/nodes/{TEST}#rows" in links(page, f"/builds/{build}")
+    rows = shown(page, f"/pipelines/shop/nodes/{TEST}")
+    assert re.findall(pattern, rows) == list("0123456")
+
+
+def test_a_held_publication_says_what_it_would_change(page: TestClient, ledger: Ledger) -> None:
+    build = ledger.build(run_id="manual__1")
+    change = Difference("product_sales", 10, 0, 0, 9, [])
+    hold(ledger.transformer, "shop", build, [change], ["product_sales: 90% of its rows"])
+    ledger.transformer.commit()
+    assert "shop never held" in shown(page, "/publications")
+    text = shown(page, f"/builds/{build}")
+    assert "A person has to approve this" in text
+    assert "product_sales: 90% of its rows" in text
+    assert "product_sales 10 0 0 9" in text
+    assert "/dags/shop/runs/manual__1/required_actions" in links(page, f"/builds/{build}")
+
+    held = waiting_publication(ledger.transformer, "shop")
+    assert held
+    decide(ledger.transformer, held, "refused", "ann")
+    ledger.transformer.commit()
+    assert "refused by ann" in shown(page, f"/builds/{build}")
+
+
+def test_what_is_late_is_marked(page: TestClient, settings: Settings, ledger: Ledger) -> None:
+    freshness = "freshness: {error_after: {count: 1, period: day}}\n"
+    for entry in ("sources/stock.yml", "pipelines/other.yml"):
+        with (settings.registry / entry).open("a") as file:
+            file.write(freshness)
+    assert "stock late nothing yet" in shown(page, "/")
+    assert "no delivery was ever loaded; it may be 1 day old" in shown(page, "/sources/stock")
+    assert "other never late" in shown(page, "/publications")
+
+
+def test_nothing_that_came_from_outside_is_markup(page: TestClient, ledger: Ledger) -> None:
+    name = f"<img src=x onerror=alert(1)>\u202e\x1b{'&' * 3}\"'.csv"
+    load_id = ledger.deliver(name, f"{SCRIPT},ink,2\n1,ink,2\n")
+    build = ledger.build(
+        (f"model.sluice.{SCRIPT}", "error", None, None, SCRIPT, 0.1), run_id=SCRIPT
+    )
+    paths = ["/", "/sources/orders", f"/loads/{load_id}", f"/builds/{build}"]
+    opened = SCRIPT.partition("/")[0]
+    paths += [f"/?find={SCRIPT}", f"/sources/{opened}", f"/pipelines/shop/nodes/{opened}"]
+    for path in paths:
+        text = page.get(path).text
+        assert "alert(1)" in html.unescape(text), path
+        assert "<img" not in text, path
+        assert text.count("<script") == 1, path
+        assert '<script src="/sluice/static/page.js"></script>' in text
+        assert "\u202e" not in text, path
+        assert "\x1b" not in text, path
+    assert f"{SCRIPT},ink,2" in shown(page, f"/loads/{load_id}")
+
+
+def test_a_landing_zone_that_hangs_blocks_no_view(
+    page: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_instance, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(page_instance, "list_deliveries", lambda *_: time.sleep(1))
+    start = time.monotonic()
+    assert "The landing zone has not answered for" in shown(page, "/")
+    assert time.monotonic() - start < 1
+
+
+def test_a_landing_zone_that_cannot_be_listed_is_said(
+    page: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError("the store is away")
+
+    monkeypatch.setattr(page_instance, "list_deliveries", refuse)
+    assert "The landing zone cannot be listed: the store is away" in shown(page, "/")
+
+
+def test_a_warehouse_that_is_away_is_said(
+    page: TestClient, settings: Settings, users: Users
+) -> None:
+    nowhere = SecretStr("postgresql://nobody@127.0.0.1:1/nothing")
+    away = build_app(settings.model_copy(update={"warehouse": nowhere}))
+    with TestClient(away, cookies={"_token": users.token}) as client:
+        response = client.get("/publications")
+    assert response.status_code == 503
+    assert "cannot be reached" in response.text
+    assert "Start that server" in response.text
+
+
+def test_a_warehouse_that_takes_too_long_is_said(
+    page: TestClient,
+    settings: Settings,
+    ledger: Ledger,
+    loader: psycopg.Connection[Any],
+    administrator: psycopg.Connection[Any],
+) -> None:
+    database = SQL("alter role sluice_observer in database {} set statement_timeout = '50ms'")
+    administrator.execute(database.format(Identifier(administrator.info.dbname)))
+    loader.execute("lock table ops.loads in access exclusive mode")
+    response = page.get("/sources/orders")
+    assert response.status_code == 503
+    assert "The warehouse took too long over this." in response.text
+
+
+def test_a_broken_pipeline_is_said(page: TestClient, settings: Settings, ledger: Ledger) -> None:
+    (settings.registry / "pipelines" / "shop.yml").write_text("description: no owner\n")
+    assert "The pipeline shop cannot run until the registry is mended" in shown(page, "/")
+    assert "its entry is broken" in shown(page, "/publications")
+    assert "shop.yml" in shown(page, "/pipelines/shop")
+
+
+def test_an_empty_registry_says_how_to_begin(
+    page: TestClient, settings: Settings, users: Users, ledger: Ledger
+) -> None:
+    for entry in settings.registry.glob("*/*.yml"):
+        entry.unlink()
+    users.reads_all = True
+    assert "docs/first-source.md has all there is to copy" in shown(page, "/")
+    assert "There is no pipeline yet" in shown(page, "/publications")

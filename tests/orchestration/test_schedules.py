@@ -1,0 +1,182 @@
+"""Schedules as Airflow's: what wakes a DAG, and how its first task waits, goes on or fails."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, AssetAll, AssetAny
+from airflow.sdk.exceptions import DownstreamTasksSkipped, TaskDeferred
+
+from sluice.errors import OverdueError
+from sluice.orchestration import waiting
+from sluice.orchestration.dags import build_dags
+from sluice.orchestration.waiting import InputsTrigger
+from sluice.settings import Settings
+from tests.orchestration.conftest import RegistryFiles
+from tests.orchestration.test_operators import Run
+from tests.shop_project import ShopProject, make_shop
+
+CRON = "when: cron, cron: '0 6 * * *'"
+
+
+def with_schedule(settings: Settings, schedule: str, pipeline: str = "shop") -> DAG:
+    path = settings.registry / "pipelines" / f"{pipeline}.yml"
+    text = path.read_text().partition("schedule:")[0]
+    path.write_text(f"{text}schedule: {{{schedule}}}\n")
+    return build_dags(settings)[pipeline]
+
+
+def uris(condition: Any) -> set[str]:
+    return {asset.uri for asset in condition.objects}
+
+
+def test_what_wakes_a_pipeline(registry_files: RegistryFiles) -> None:
+    settings = registry_files.settings
+    registry_files.pipeline("shop", "orders", "returns")
+
+    assert isinstance(with_schedule(settings, "when: any").timetable.asset_condition, AssetAny)
+    assert "await" not in build_dags(settings)["shop"].task_ids
+    every = with_schedule(settings, "when: all, sources: {returns: {optional: true}}")
+    assert isinstance(every.timetable.asset_condition, AssetAll)
+    assert uris(every.timetable.asset_condition) == {"sluice://landing/orders"}
+    assert every.get_task("await").downstream_task_ids == {"sense"}
+    assert "Runs when there is something new of orders, or by hand." in str(every.doc_md)
+    timed = with_schedule(settings, f"{CRON}, timezone: Europe/Vienna").timetable
+    assert (timed.expression, str(timed.timezone)) == ("0 6 * * *", "Europe/Vienna")
+    both = with_schedule(settings, "when: all, cron: '@daily'")
+    assert uris(both.timetable.asset_condition) == {
+        "sluice://landing/orders",
+        "sluice://landing/returns",
+    }
+    assert both.timetable.timetable.expression == "0 0 * * *"
+    assert "at `@daily` (UTC) at the latest" in str(both.doc_md)
+
+
+def test_all_waits_for_the_marts_of_each_pipeline_that_is_read(
+    registry_files: RegistryFiles,
+) -> None:
+    settings = registry_files.settings
+    registry_files.pipeline("web", "visits")
+    registry_files.pipeline("shop", "orders")
+    for name in ("a", "b"):
+        folder = settings.dbt / "models" / "gold" / "web"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.sql").touch()
+    path = settings.registry / "pipelines" / "shop.yml"
+    path.write_text(path.read_text() + "reads: [web]\n")
+    dag = with_schedule(settings, "when: all")
+
+    landing, marts = dag.timetable.asset_condition.objects
+    assert landing.uri == "sluice://landing/orders"
+    assert isinstance(marts, AssetAny)
+    assert uris(marts) == {"sluice://gold/a", "sluice://gold/b"}
+
+
+def test_the_graph_goes_from_landing_to_gold_across_pipelines(
+    registry_files: RegistryFiles,
+) -> None:
+    registry_files.pipeline("shop", "orders")
+    dag = with_schedule(registry_files.settings, CRON)
+    load, publish = dag.get_task("load.orders"), dag.get_task("publish")
+    assert [asset.uri for asset in load.inlets] == ["sluice://landing/orders"]
+    assert [asset.uri for asset in load.outlets] == ["sluice://bronze/orders"]
+    assert [asset.uri for asset in publish.inlets] == ["sluice://bronze/orders"]
+
+
+@pytest.fixture
+def shop(settings: Settings, as_environment: Callable[[Settings], None]) -> ShopProject:
+    shop = make_shop(settings)
+    sources = settings.registry / "sources"
+    shutil.copy(sources / "orders.yml", sources / "returns.yml")
+    pipeline = settings.registry / "pipelines" / "shop.yml"
+    pipeline.write_text(pipeline.read_text().replace("[orders]", "[orders, returns]"))
+    as_environment(settings)
+    shop.drop("a.csv", "1,ink,2\n")
+    return shop
+
+
+def run_of(dag: DAG, run_type: str, run_after: datetime | None = None) -> Run:
+    run = Run(dag, run_type)
+    run.context["dag_run"] = SimpleNamespace(
+        run_type=run_type, run_after=run_after or datetime.now(UTC)
+    )
+    return run
+
+
+def test_a_run_at_a_time_waits_without_a_worker_and_says_for_what(shop: ShopProject) -> None:
+    dag = with_schedule(shop.settings, f"{CRON}, wait_for: {{count: 1, period: hour}}")
+    run = run_of(dag, "scheduled")
+    until = run.context["dag_run"].run_after + timedelta(hours=1)
+    with pytest.raises(TaskDeferred) as deferred:
+        run.execute("await")
+    assert run.instance.pushed["awaited"] == {
+        "there": ["orders"],
+        "awaited": ["returns"],
+        "until": until.isoformat(),
+    }
+    trigger = deferred.value.trigger
+    assert isinstance(trigger, InputsTrigger)
+    path, arguments = trigger.serialize()
+    assert path == "sluice.orchestration.waiting.InputsTrigger"
+    assert (arguments["pipeline"], arguments["until"]) == ("shop", until.isoformat())
+
+    # A run that is late, such as after the machine was off, has waited already.
+    late = run_of(dag, "scheduled", until - timedelta(hours=3))
+    assert late.execute("await") == {"there": ["orders"], "missing": ["returns"]}
+    assert run_of(dag, "manual").execute("await") == {"there": [], "missing": []}
+
+
+def test_after_the_wait_on_missing_decides(shop: ShopProject) -> None:
+    event = {"since": (datetime.now(UTC) - timedelta(days=1)).isoformat()}
+    dag = with_schedule(shop.settings, CRON)
+    resumed = dag.get_task("await").resume({}, event)
+    assert resumed == {"there": ["orders"], "missing": ["returns"]}
+    dag = with_schedule(shop.settings, f"{CRON}, sources: {{returns: {{on_missing: fail}}}}")
+    with pytest.raises(OverdueError, match="Pipeline shop misses returns"):
+        dag.get_task("await").resume({}, event)
+
+
+def test_a_run_that_was_woken_too_early_waits_or_ends(shop: ShopProject) -> None:
+    with pytest.raises(TaskDeferred):
+        run_of(with_schedule(shop.settings, "when: all"), "asset_triggered").execute("await")
+    dag = with_schedule(shop.settings, "when: all, cron: '@daily'")
+    with pytest.raises(DownstreamTasksSkipped) as skip:
+        run_of(dag, "asset_triggered").execute("await")
+    assert sorted(skip.value.tasks) == ["sense", "transform"]
+
+
+def test_the_wait_ends_when_the_last_one_comes_or_its_time_is_over(
+    shop: ShopProject, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_schedule(shop.settings, CRON)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.05)
+    looks: list[str] = []
+    real = waiting.steps.look_for
+
+    def look_for(*arguments: Any) -> Any:
+        looks.append("look")
+        if len(looks) == 2:
+            raise OSError("the landing zone is away")
+        if len(looks) == 3:
+            folder = shop.settings.landing / "returns"
+            folder.mkdir()
+            (folder / "b.csv").write_text("order_id,product,amount\n1,ink,2\n")
+        return real(*arguments)
+
+    monkeypatch.setattr(waiting.steps, "look_for", look_for)
+
+    async def fired(until: datetime | None) -> Any:
+        trigger = InputsTrigger("shop", None, until.isoformat() if until else None)
+        return [event.payload async for event in trigger.run()]
+
+    over = datetime.now(UTC) + timedelta(seconds=0.01)
+    assert asyncio.run(fired(over)) == [{"since": None}]
+    assert len(looks) == 1
+    assert asyncio.run(asyncio.wait_for(fired(None), 20)) == [{"since": None}]
+    assert len(looks) == 3
