@@ -141,7 +141,7 @@ def compress(clean: Path) -> Path:
 def spoil(clean: Path) -> Path:
     """The file with every hundredth record spoilt, each in one of five ways."""
     ways: tuple[Callable[[bytes], bytes], ...] = (
-        lambda line: b"yesterday" + line[line.index(b",") :],  # no time
+        lambda line: b"some day" + line[line.index(b",") :],  # no time
         lambda line: line.rpartition(b",")[0] + b"\n",  # a field too few
         lambda line: line[:-1] + b",more\n",  # a field too many
         lambda line: line.replace(b",", b",x", 2),  # none of the accepted words
