@@ -11,6 +11,7 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Identifier, Literal
 
 from sluice.errors import DeliveryError, printable
+from sluice.loading.relative_times import refuse_relative, time_positions
 from sluice.loading.table import bronze_table
 from sluice.reading.csv_strict import strictly
 from sluice.reading.headers import Header
@@ -84,7 +85,9 @@ def copy_csv(
         DeliveryError: PostgreSQL refuses a record; the transaction has to be rolled back.
     """
     dialect = source.csv_dialect
-    plain = _PlainPart(strictly(_after(header.end, chunks), dialect), dialect)
+    records = strictly(_after(header.end, chunks), dialect)
+    sound = refuse_relative(records, dialect, time_positions(source, columns))
+    plain = _PlainPart(sound, dialect)
     rows = _copy(connection, source, columns, plain, as_text=True, lines_before=header.lines)
     if plain.rest is None:
         return rows

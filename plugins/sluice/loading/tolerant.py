@@ -24,6 +24,7 @@ from sluice.loading.copy_data import CopyData, copy_data
 from sluice.loading.copying import REFUSALS
 from sluice.loading.preparing import Preparation, Row
 from sluice.loading.rejects import Rejects
+from sluice.loading.relative_times import may_be_relative, relative_rows, time_positions
 from sluice.loading.table import bronze_table
 from sluice.loading.verdicts import CODES, frozen, type_verdicts
 from sluice.reading.records import BadRecord, Batch, Reader
@@ -52,6 +53,7 @@ class TolerantLoad:
         self._reader = reader
         self._preparation = preparation
         self._rejects = rejects
+        self._times = time_positions(source, preparation.columns)
         names = map(Identifier, ("_source_row_number", *preparation.columns))
         broken = broken_condition(source)
         kept = SQL("where ({}) is not true or ops.note_broken_rule(_source_row_number)")
@@ -94,6 +96,10 @@ class TolerantLoad:
         """Copy rows; returns how many came in, and the records that did not."""
         if not some.rows:
             return 0, []
+        if self._times and may_be_relative(some.data.lines):
+            relative = relative_rows(some.rows, self._times)
+            if relative:
+                return self._load_without(some, relative)
         try:
             with self._connection.transaction():
                 count, passed_over, broken = self._copy(some)
@@ -110,6 +116,16 @@ class TolerantLoad:
             passed_over = set(range(len(some.rows)))
         more, untaken = self._judge(some, sorted(passed_over), untyped)
         return count + more, [*refused, *untaken]
+
+    def _load_without(self, some: _Rows, refused: Sequence[int]) -> tuple[int, list[BadRecord]]:
+        """Load the rows but for some that PostgreSQL would take, and that are refused."""
+        left = sorted(set(range(len(some.rows))) - set(refused))
+        rest = _Rows.of(
+            some.batch, [some.indexes[each] for each in left], [some.rows[each] for each in left]
+        )
+        count, bad = self._load(rest)
+        more, untaken = self._judge(some, refused, len(refused))
+        return count + more, [*bad, *untaken]
 
     def _broken(self, some: _Rows, positions: Sequence[int]) -> list[BadRecord]:
         """The records that break a rule."""

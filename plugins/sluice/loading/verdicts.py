@@ -14,6 +14,7 @@ from psycopg import Connection
 from sluice.errors import DeliveryError
 from sluice.loading.checks import judge_rows
 from sluice.loading.preparing import Preparation, Row
+from sluice.loading.relative_times import is_relative, time_positions
 from sluice.reading.headers import map_columns
 from sluice.reading.records import BadRecord, Batch
 from sluice.registry import Source
@@ -54,6 +55,8 @@ def type_verdicts(
 ) -> dict[int, list[Verdict]]:
     """PostgreSQL's word on the values that their columns' types do not take.
 
+    A word that means another time each day is none of a type either, whatever PostgreSQL says.
+
     Args:
         connection: any.
         source: whose columns.
@@ -61,7 +64,7 @@ def type_verdicts(
         rows: the rows to ask about, by their positions.
 
     Returns:
-        By position, ascending, a verdict for each bad value in the order of the columns.
+        By position, ascending, a verdict for each bad value.
     """
     types = {
         index: (name, source.columns[name].postgres_type)
@@ -80,7 +83,13 @@ def type_verdicts(
         for position, column, message, state in connection.execute(_JUDGE, arrays):
             verdict = Verdict(column, CODES.get(state, "wrong_type"), f"{column}: {message}.")
             found.setdefault(position, []).append(verdict)
-    return found
+    times = {columns[position] for position in time_positions(source, columns)}
+    for position, name, value, _ in asked:
+        verdicts = found.get(position, [])
+        if name in times and is_relative(value) and name not in {each.column for each in verdicts}:
+            reason = f'{name}: "{value}" means another time each day.'
+            found[position] = [*verdicts, Verdict(name, "wrong_type", reason)]
+    return dict(sorted(found.items()))
 
 
 def frozen(record: BadRecord) -> DeliveryError:
