@@ -128,5 +128,5 @@ def _refuse_unfit(source: Source, column: str) -> None:
         raise ConfigError(
             f"Column {column} of source {source.name} is masked: a filter would write a value of it"
             " into the ledger.",
-            f"Filter by another column: {', '.join(set(source.columns) - {column})}.",
+            f"Filter by another column: {', '.join(sorted(set(source.columns) - {column}))}.",
         )
