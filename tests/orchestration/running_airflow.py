@@ -22,7 +22,7 @@ from sluice.warehouse.connections import connect
 from tests.conftest import free_port, make_open_folder, remove_instance
 from tests.shop_project import ShopProject, make_shop
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0  # as long as a busy machine may take
 
 Found = TypeVar("Found")
 
