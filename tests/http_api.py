@@ -21,6 +21,7 @@ class Asked:
     path: str
     params: dict[str, str]
     headers: dict[str, str]
+    body: bytes = b""
     at: float = field(default_factory=time.monotonic)
 
 
@@ -68,7 +69,10 @@ class HttpApi:
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                api.serve(self, Asked(parts.path, dict(parse_qsl(parts.query)), headers))
+                body = self.rfile.read(int(headers.get("content-length", 0)))
+                api.serve(self, Asked(parts.path, dict(parse_qsl(parts.query)), headers, body))
+
+            do_POST = do_GET  # noqa: N815
 
             def log_message(self, *arguments: object) -> None:
                 pass

@@ -12,6 +12,7 @@ from sluice.registry import Column, CsvDialect, Pipeline, SchemaContract, Source
 from sluice.registry.extract import Auth, Extract, Paginator
 from sluice.registry.formats import ExcelLayout, JsonLayout
 from sluice.registry.freshness import Freshness, Span
+from sluice.registry.notify import Notify
 from sluice.registry.schedule import ApproveWhen, Schedule, ScheduledSource
 from sluice.settings import PROJECT, Settings
 
@@ -31,7 +32,7 @@ def test_the_readme_lists_each_setting_with_default_and_meaning(name: str) -> No
     )
     assert row.endswith(f"| {field.description} |")
     if name != "project" and not isinstance(field.default, SecretStr):
-        assert f"| `{field.default}` |" in row
+        assert f"| {f'`{field.default}`' if field.default != '' else 'empty'} |" in row
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_the_readme_lists_each_setting_with_default_and_meaning(name: str) -> No
     [
         *(Source, Column, CsvDialect, JsonLayout, ExcelLayout, ValueRules, SchemaContract),
         *(Extract, Paginator, Auth),
-        *(Pipeline, Schedule, ScheduledSource, Freshness, Span, ApproveWhen),
+        *(Pipeline, Schedule, ScheduledSource, Freshness, Span, ApproveWhen, Notify),
     ],
 )
 def test_the_registry_page_lists_each_key_with_its_meaning(model: type[BaseModel]) -> None:

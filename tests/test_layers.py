@@ -21,6 +21,7 @@ LAYERS = [
     {"transforming"},
     {"publishing"},
     {"pipeline"},
+    {"notifying"},
     {"local"},
     {"orchestration"},
     {"cli"},

@@ -141,6 +141,11 @@ class Settings(BaseSettings):
     airflow_port: int = Field(
         default=8080, ge=1, le=65535, description="Port of the Airflow UI on 127.0.0.1."
     )
+    ui_url: str = Field(
+        default="",
+        description="Where people reach the Airflow UI, for links in messages; empty: this"
+        " machine's.",
+    )
     lock_timeout_seconds: int = Field(
         default=300, ge=1, description="How long a load waits for another one of its source."
     )
@@ -153,6 +158,13 @@ class Settings(BaseSettings):
             raise ValueError("is empty; unset it for the default")
         return value
 
+    @field_validator("ui_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+            raise ValueError("is no address such as https://sluice.example.org")
+        return value.rstrip("/")
+
     @model_validator(mode="after")
     def _absolute(self) -> Settings:
         for name in ("project", "home", "landing", "archive", "rejected"):
@@ -161,6 +173,11 @@ class Settings(BaseSettings):
                 folder = (self.project / place.expanduser()).absolute()
                 object.__setattr__(self, name, folder)
         return self
+
+    @property
+    def airflow_ui(self) -> str:
+        """Where people reach the Airflow UI, without a slash at the end."""
+        return self.ui_url or f"http://127.0.0.1:{self.airflow_port}"
 
     @property
     def registry(self) -> Path:

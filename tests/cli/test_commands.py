@@ -29,6 +29,7 @@ COMMANDS = [
     "replay",
     "approve",
     "refuse",
+    "notify",
 ]
 
 

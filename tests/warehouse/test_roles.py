@@ -227,6 +227,7 @@ def test_the_rights_on_the_ledger_are_these_and_no_others(administrator: Connect
         "change_readers": "INSERT SELECT UPDATE",
         "held_publications": "INSERT SELECT UPDATE",
         "failing_rows": "DELETE INSERT SELECT",
+        "notifications": "INSERT SELECT UPDATE",
     }
     tables = administrator.execute(
         "select tablename from pg_tables where schemaname = 'ops' order by 1"

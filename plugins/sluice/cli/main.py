@@ -12,6 +12,7 @@ from sluice.cli import (
     extract,
     inspect,
     instance,
+    notify,
     psql,
     rejects,
     replay,
@@ -45,6 +46,7 @@ app.command(name="withdraw")(withdraw.withdraw)
 app.command(name="replay")(replay.replay)
 app.command(name="approve")(approve.approve)
 app.command(name="refuse")(approve.refuse)
+app.command(name="notify")(notify.notify)
 app.command(name="dsn")(dsn.dsn)
 app.command(
     name="psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}

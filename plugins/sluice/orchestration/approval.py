@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 
 from sluice.errors import HeldError
+from sluice.notifying import tell_or_log
 from sluice.orchestration.operators import TRANSFORM, as_value
 from sluice.orchestration.retries import DELAY_AFTER_A_KILL, RETRIES, RetryByClass
 from sluice.pipeline import steps
@@ -51,6 +52,7 @@ class ApprovedPublishOperator(HITLOperator):
             return self._publish(context)
         except HeldError:
             held = steps.waiting_publication(self._settings, self.pipeline)
+            tell_or_log(self._settings, self._registry, self.pipeline)
             if held is None:
                 raise  # decided elsewhere in this very moment: somebody looks at the message
             self.body = body_of(held)

@@ -16,9 +16,11 @@ from sluice.orchestration.assets import bronze_asset, gold_assets, landing_asset
 from sluice.orchestration.extract_dags import extract_dag, fetched_sources
 from sluice.orchestration.forms import REPLAY_DAG, WITHDRAW_DAG, replay_dag, withdraw_dag
 from sluice.orchestration.freshness import FRESHNESS_DAG, freshness_dag
+from sluice.orchestration.notifications import NOTIFY_DAG, NotifyOperator, notify_dag
 from sluice.orchestration.operators import (
     FILTER,
     FULL_REFRESH,
+    NOTIFY,
     PUBLISH,
     SENSE,
     TRANSFORM,
@@ -52,6 +54,7 @@ OwnDag = Callable[[Settings, Registry], DAG | None]
 # Those that are no pipeline's and no source's; each is None where the registry has no use for it.
 OWN_DAGS: Mapping[str, OwnDag] = {
     FRESHNESS_DAG: freshness_dag,
+    NOTIFY_DAG: notify_dag,
     REPLAY_DAG: replay_dag,
     WITHDRAW_DAG: withdraw_dag,
 }
@@ -165,6 +168,14 @@ def _pipeline_dag(settings: Settings, registry: Registry, pipeline: Pipeline) ->
             awaiting >> sense
         # Directly as well, so that sense can skip it.
         sense >> transform >> publish
+        if pipeline.notify:
+            tells = NotifyOperator(
+                task_id=NOTIFY,
+                settings=settings,
+                registry=registry,
+                pipelines=[pipeline.name],
+            ).as_teardown()  # so it follows whatever becomes of the others, and decides nothing
+            [sense, *loads, publish] >> tells
     return dag
 
 

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 SENSE = "sense"
 TRANSFORM = "transform"
 PUBLISH = "publish"
+NOTIFY = "notify"
 SENSED_KEY = "sensed"
 FULL_REFRESH = "full_refresh"
 FILTER = "filter"
@@ -98,7 +99,7 @@ class SenseOperator(StepOperator, SkipMixin):
         is_by_hand = context["dag_run"].run_type == "manual"
         wanted = {load_task_id(source) for source in sensed.sources}
         if sensed.is_anything_pending or is_by_hand:
-            wanted.add(TRANSFORM)
+            wanted |= {TRANSFORM, NOTIFY}
         else:
             logger.info("nothing is pending: the run ends here")
         skipped = [task for task in self.downstream_list if task.task_id not in wanted]

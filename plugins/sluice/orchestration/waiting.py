@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from airflow.providers.standard.utils.skipmixin import SkipMixin
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from sluice.orchestration.operators import SENSE, TRANSFORM, StepOperator
+from sluice.orchestration.operators import NOTIFY, SENSE, TRANSFORM, StepOperator
 from sluice.orchestration.trigger import MOST_OF_A_CORE
 from sluice.pipeline import steps
 from sluice.pipeline.waiting import Inputs, Wait, hold_missing_against
@@ -58,8 +58,8 @@ class AwaitOperator(StepOperator, SkipMixin):
         inputs = self._look(None)
         if inputs.missing and self._registry.pipeline(self.pipeline).schedule.cron:
             logger.info("the run ends here: the next one is at the latest at the time of cron")
-            wanted = (SENSE, TRANSFORM)
-            self.skip(context["ti"], [task for task in self.dag.tasks if task.task_id in wanted])
+            ends = (SENSE, TRANSFORM, NOTIFY)
+            self.skip(context["ti"], [task for task in self.dag.tasks if task.task_id in ends])
         elif inputs.missing:
             self._wait(context, inputs, None, None)
         return self._go_on(inputs)
@@ -97,6 +97,8 @@ class AwaitOperator(StepOperator, SkipMixin):
 
     def _go_on(self, inputs: Inputs) -> dict[str, list[str]]:
         pipeline = self._registry.pipeline(self.pipeline)
+        if inputs.missing:
+            steps.note_missing(self._settings, self._registry, self.pipeline, inputs.missing)
         for name in hold_missing_against(pipeline, inputs.missing):
             logger.warning("%s is missing (on_missing is warn); the run goes on without it", name)
         return {"there": list(inputs.there), "missing": list(inputs.missing)}

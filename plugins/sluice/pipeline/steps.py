@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +18,7 @@ from sluice.loading.replay import replay as replay_source
 from sluice.loading.withdrawal import withdraw as withdraw_file
 from sluice.pipeline.freshness import FreshnessState, freshness_states
 from sluice.pipeline.waiting import Inputs, look_for_inputs
+from sluice.pipeline.waiting import note_missing as note_missing_inputs
 from sluice.publishing import Publication, approval
 from sluice.publishing import publish as publish_candidate
 from sluice.publishing.approval import Decision, HeldPublication
@@ -198,6 +200,23 @@ def look_for(
         connect(settings, "loader", application_name=application) as connection,
     ):
         return look_for_inputs(connection, settings, registry, pipeline, since)
+
+
+def note_missing(
+    settings: Settings, registry: Registry, pipeline_name: str, missing: Sequence[str]
+) -> None:
+    """Record which inputs of a pipeline a run has not waited for any longer.
+
+    Raises:
+        RetriableError: the warehouse is away.
+    """
+    pipeline = registry.pipeline(pipeline_name)
+    application = f"sluice await {pipeline_name}"
+    with (
+        retriable_failures(f"{pipeline_name} was looked at", lock="The ledger is locked."),
+        connect(settings, "loader", application_name=application) as connection,
+    ):
+        note_missing_inputs(connection, pipeline, missing)
 
 
 def freshness(settings: Settings, registry: Registry) -> list[FreshnessState]:

@@ -108,6 +108,25 @@ def hold_missing_against(pipeline: Pipeline, missing: Sequence[str]) -> list[str
     return by_word["warn"]
 
 
+def note_missing(connection: Connection, pipeline: Pipeline, missing: Sequence[str]) -> None:
+    """Record which inputs have not come in time, but for those with ``on_missing: skip``.
+
+    The connection is the loader's.
+    """
+    connection.execute(
+        """
+        insert into ops.missing_inputs (pipeline, input, on_missing)
+        select %s, * from unnest(%s::text[], %s::text[]) as missing (input, on_missing)
+        where on_missing <> 'skip'
+        """,
+        (
+            pipeline.name,
+            list(missing),
+            [pipeline.schedule.on_missing_of(name) for name in missing],
+        ),
+    )
+
+
 def _new_sources(
     connection: Connection,
     settings: Settings,

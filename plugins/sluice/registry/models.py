@@ -28,6 +28,7 @@ from sluice.registry.formats import (
     ValueRules,
 )
 from sluice.registry.freshness import Freshness
+from sluice.registry.notify import NotifyList
 from sluice.registry.schedule import PERCENTAGE, ApproveWhen, Schedule
 
 DataType = Literal[
@@ -354,6 +355,8 @@ class Pipeline(RegistryModel):
     """How long ago its marts may have been published."""
     approve_when: ApproveWhen | None = None
     """How much a publication may change in a mart before a person has to approve it."""
+    notify: NotifyList = ()
+    """Who is told of what goes wrong, and of what is published."""
 
     @field_validator("sources", "reads")
     @classmethod

@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from sluice.registry.notify import UNREPEATABLE
+
 
 @dataclass(frozen=True, order=True)
 class Problem:
@@ -74,6 +76,8 @@ def _sentence(problem: Any, model: type[BaseModel]) -> tuple[str, str]:
             f"{value!r} is not a name",
             "A name starts with a-z and goes on with a-z, 0-9 and _, 63 characters at most.",
         )
+    if kind == UNREPEATABLE:
+        return problem["msg"], "See docs/notify.md."
     if kind == "string_type":
         return (
             f"{value!r} is not text",
@@ -91,8 +95,9 @@ def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> set[str]:
         if isinstance(current, type) and issubclass(current, BaseModel):
             field = current.model_fields.get(str(part))
             current = field.annotation if field else None
-        else:  # a mapping: its values' type is the last argument
-            current = getattr(current, "__args__", (None,))[-1]
+        else:  # a mapping, or a list: the type of its values is the last argument
+            types = [one for one in getattr(current, "__args__", ()) if one is not Ellipsis]
+            current = types[-1] if types else None
     # A key that need not be there is a model or None.
     current = next(iter(getattr(current, "__args__", ())), current)
     if isinstance(current, type) and issubclass(current, BaseModel):
