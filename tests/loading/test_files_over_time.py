@@ -71,6 +71,38 @@ def test_changed_files_are_rejected_where_the_source_says_so(shop: Shop) -> None
     assert len(shop.stored()["rejected"]) == 1
 
 
+DAY = {"day": {"data_type": "date", "from_file_name": r"(\d{4}-\d{2}-\d{2})"}}
+MARCH_6, COPY, MARCH_7 = "2024-03-06.csv", "2024-03-06 (1).csv", "2024-03-07.csv"
+
+
+@pytest.mark.parametrize("disposition", ["append", "replace"])
+def test_equal_bytes_are_another_delivery_where_the_name_says_something_else(
+    shop: Shop, disposition: str
+) -> None:
+    shop.source = with_keys(
+        columns={**ORDERS.model_dump()["columns"], **DAY}, write_disposition=disposition
+    )
+    named = ((MARCH_6, "ink"), (COPY, "ink"), (MARCH_7, "ink"), (MARCH_7, "ink"))
+    assert drop_all(shop, *named) == [
+        ("loaded", "new"),
+        ("skipped", "redelivery"),
+        ("loaded", "new"),
+        ("skipped", "same_again"),
+    ]
+    days = [day for (day,) in shop.query("select day::text from bronze.orders order by 1")]
+    assert days == ["2024-03-06", "2024-03-07"][-2 if disposition == "append" else -1 :]
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome"), [("1,ink,2,2024-03-01", "skipped"), ("1,ink,2,", "loaded")]
+)
+def test_a_name_counts_as_far_as_the_records_need_it(shop: Shop, line: str, outcome: str) -> None:
+    shop.source = with_keys(columns={**ORDERS.model_dump()["columns"], **DAY})
+    for name in (MARCH_6, MARCH_7):
+        shop.drop(name, f"{line}\n", header="order_id,product,amount,day\n")
+    assert [entry.outcome for entry in shop.load().entries] == ["loaded", outcome]
+
+
 @pytest.mark.parametrize(
     ("policy", "end", "names"), [("load", "loaded", ["a", "b"]), ("fail", "rejected", ["a"])]
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
@@ -28,6 +28,7 @@ from sluice.reading import needs_seeking, open_reader
 from sluice.reading.headers import HEAD_BYTES, Mapping, field_names, map_columns, read_header
 from sluice.reading.records import Batch, Reader
 from sluice.registry import Source
+from sluice.registry.file_names import words_of_name
 from sluice.settings import Settings
 from sluice.warehouse import ledger
 from sluice.warehouse.connections import connect
@@ -46,6 +47,7 @@ class Brought:
         notes: what the reader took and why, and which columns were added.
         names: the names of the file's fields.
         left_out: how many records are not wanted.
+        from_file_name: the columns that the file's name gave a value to.
     """
 
     rows: int
@@ -53,6 +55,7 @@ class Brought:
     notes: list[str]
     names: list[str]
     left_out: int = 0
+    from_file_name: Collection[str] = ()
 
 
 class NotFoundAgainError(InternalError):
@@ -119,6 +122,7 @@ class Attempt:
             replaced = delete_loads(self._connection, self._source, known.takes_out)
             brought = self._bring(content, load_id)
             sha256 = content.verify()
+            name = self._delivery.file_name
             entry = self._entry(
                 load_id,
                 day,
@@ -131,6 +135,7 @@ class Attempt:
                 rows_left_out=brought.left_out,
                 notes=brought.notes,
                 file_columns=brought.names,
+                from_file_name=words_of_name(self._source, name, brought.from_file_name) or None,
             )
             ledger.record(self._connection, entry, known)
         return entry
@@ -183,7 +188,8 @@ class Attempt:
         if isinstance(reader, FilteredReader) and left_out and not reader.kept:
             raise NoRecordMatchesError(self._delivery.file_name, self._wanted)
         rejects.finish(rows and rows + left_out)
-        return Brought(rows, rejects, notes, list(reader.names), left_out)
+        names = list(reader.names)
+        return Brought(rows, rejects, notes, names, left_out, preparation.from_file_name)
 
     def _copy(self, content: DeliveryContent, load_id: int) -> Brought:
         """The fast path, in a savepoint: the file's own bytes into a strict COPY."""

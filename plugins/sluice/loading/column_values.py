@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from sluice.reading.headers import map_columns
 from sluice.reading.records import Batch
 from sluice.reading.values import converters, null_words
 from sluice.registry import Source
+from sluice.registry.file_names import values_in_name
 
 
 class ColumnValues:
@@ -30,9 +30,7 @@ class ColumnValues:
         self._position = positions.get(column)
         self._words = null_words(source).get(column, frozenset())
         self._convert = converters(source).get(column)
-        pattern = source.columns[column].from_file_name
-        found = re.search(pattern, file_name) if pattern else None
-        self._given: str | None = found[1] if found else None
+        self._given = values_in_name(source, file_name).get(column)
 
     def of(self, batch: Batch) -> list[str | None]:
         """A value for each record; one that cannot be converted comes as it stands."""

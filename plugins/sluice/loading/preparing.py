@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +12,7 @@ from sluice.reading.fields import ColumnRecords
 from sluice.reading.records import REJECT_CODES, BadRecord, Batch, Place
 from sluice.reading.values import converters, null_words
 from sluice.registry import Source
+from sluice.registry.file_names import values_in_name
 
 Row = Sequence[str | None]
 
@@ -31,6 +31,7 @@ class Preparation:
 
     Attributes:
         columns: the columns of bronze that the rows fill, in the rows' order.
+        from_file_name: those that the file's name has given a value to so far.
     """
 
     def __init__(
@@ -48,9 +49,10 @@ class Preparation:
         self._masks = masks
         self._rescues_values = contract.data_types == "discard_value"
         self._rescues = source.rescues
-        given = _from_file_name(source, file_name)
+        given = values_in_name(source, file_name)
         absent = [name for name in given if name not in mapping.columns]
         self._appended = [given[name] for name in absent]
+        self.from_file_name = set(absent)
         in_file = [*zip(mapping.positions, mapping.columns, strict=True), *mapping.new]
         if len(in_file) == len(names):  # in the file's order, its records can stay as they are
             in_file.sort()
@@ -121,6 +123,7 @@ class Preparation:
         for index, value in self._given:
             if row[index] is None:
                 row[index] = value
+                self.from_file_name.add(self._filled[index])
         if self._rescues:
             row.append(json.dumps(rescued, ensure_ascii=False) if rescued else None)
         return row
@@ -183,16 +186,6 @@ class Preparation:
                 shown[position] = mask(value)
         raw = json.dumps(dict(zip(self._names, shown, strict=True)), ensure_ascii=False)
         return replace(record, place=_with_raw(place, raw), fields=tuple(shown))
-
-
-def _from_file_name(source: Source, file_name: str) -> dict[str, str | None]:
-    """What the file's name gives to the columns that take something from it."""
-    matches = {
-        name: re.search(column.from_file_name, file_name)
-        for name, column in source.columns.items()
-        if column.from_file_name is not None
-    }
-    return {name: match and match[1] for name, match in matches.items()}
 
 
 def _with_raw(place: Place, raw: str) -> Place:

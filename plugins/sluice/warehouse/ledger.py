@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 
 from sluice.errors import DeliveryError, InternalError
 from sluice.registry import Source
+from sluice.registry.file_names import words_of_name
 from sluice.warehouse.connections import advisory_key
 from sluice.warehouse.scopes import Scope, covers, union
 
@@ -62,12 +63,14 @@ class Current:
         part: which part of its file it is.
         content_sha256: of the bytes that it brought.
         filters: how much of them it brought.
+        from_file_name: what its name said that they do not.
     """
 
     load_id: int
     part: int
     content_sha256: str
     filters: Sequence[str] | None = None
+    from_file_name: Sequence[str] | None = None
 
     @property
     def scope(self) -> Scope:
@@ -101,6 +104,7 @@ class Entry:
     file_columns: list[str] | None = None
     filters: list[str] | None = None
     rows_left_out: int = 0
+    from_file_name: list[str] | None = None
 
 
 ENTRY_COLUMNS = ", ".join(Entry.__dataclass_fields__)
@@ -178,7 +182,7 @@ def classify(
     """
     own = current_loads(connection, source.name, file_name)
     if source.write_disposition == "replace":
-        return _classify_whole_truth(connection, source, own, sha256)
+        return _classify_whole_truth(connection, source, file_name, own, sha256)
     same = [load for load in own if load.content_sha256 == sha256]
     if same:
         return _same_bytes(same[-1], wanted)
@@ -187,7 +191,7 @@ def classify(
     if own:
         scope = union(wanted, *(load.scope for load in own))
         return _correction(source, tuple(sorted(load.load_id for load in own)), scope)
-    earlier = _loads_of_bytes(connection, source.name, sha256)
+    earlier = _loads_of_bytes(connection, source, file_name, sha256)
     if earlier:
         covering = [load for load in earlier if covers(load.scope, wanted)]
         is_in_part = source.on_duplicate_file == "skip" and not covering
@@ -210,7 +214,11 @@ def _same_bytes(load: Current, wanted: Scope) -> Known:
 
 
 def _classify_whole_truth(
-    connection: Connection, source: Source, own: Sequence[Current], sha256: str | None
+    connection: Connection,
+    source: Source,
+    file_name: str,
+    own: Sequence[Current],
+    sha256: str | None,
 ) -> Known:
     """The same for a source whose newest delivery is all that there is.
 
@@ -219,22 +227,22 @@ def _classify_whole_truth(
     """
     truth = connection.execute(
         """
-        select load_id, content_sha256 from ops.files
+        select load_id, content_sha256, from_file_name from ops.files
         join ops.loads on load_id = current_load_id
         where files.source = %s and current_load_id is not null
         order by load_id
         """,
         (source.name,),
     ).fetchall()
-    takes_out = tuple(load_id for load_id, _ in truth)
-    if len(truth) == 1 and truth[0][1] == sha256:
+    takes_out = tuple(load_id for load_id, _, _ in truth)
+    if len(truth) == 1 and truth[0][1] == sha256 and _is_said_by(source, file_name, truth[0][2]):
         kind: DeliveryKind = "same_again" if own else "redelivery"
         action = "skip" if own else source.on_duplicate_file
         replaced = takes_out if action == "load" else ()
         return Known(kind, action, replaced, duplicate_of_load_id=takes_out[0])
     if own:
         return _correction(source, takes_out)
-    earlier = _loads_of_bytes(connection, source.name, sha256)
+    earlier = _loads_of_bytes(connection, source, file_name, sha256)
     kind = "redelivery" if earlier else "new"
     first = earlier[0].load_id if earlier else None
     return Known(kind, takes_out=takes_out, duplicate_of_load_id=first)
@@ -260,14 +268,19 @@ def current_loads(connection: Connection, source: str, file_name: str) -> list[C
         ).fetchall()
 
 
-def _loads_of_bytes(connection: Connection, source: str, sha256: str | None) -> list[Current]:
-    """The loads that brought these bytes and were not withdrawn with their file since."""
+def _loads_of_bytes(
+    connection: Connection, source: Source, file_name: str, sha256: str | None
+) -> list[Current]:
+    """The loads that brought the same and were not withdrawn with their file since.
+
+    The same are these bytes, under a name that says the same where the bytes do not say it.
+    """
     if sha256 is None:
         return []
     with connection.cursor(row_factory=class_row(Current)) as cursor:
-        return cursor.execute(
+        loads = cursor.execute(
             """
-            select load_id, 1 as part, content_sha256, filters from ops.loads
+            select load_id, 1 as part, content_sha256, filters, from_file_name from ops.loads
             where source = %s and content_sha256 = %s and outcome = 'loaded' and not exists (
                 select from ops.loads as withdrawal
                 where withdrawal.source = loads.source and withdrawal.file_name = loads.file_name
@@ -275,8 +288,15 @@ def _loads_of_bytes(connection: Connection, source: str, sha256: str | None) -> 
             )
             order by load_id
             """,
-            (source, sha256),
+            (source.name, sha256),
         ).fetchall()
+    return [load for load in loads if _is_said_by(source, file_name, load.from_file_name)]
+
+
+def _is_said_by(source: Source, file_name: str, words: Sequence[str] | None) -> bool:
+    """Whether a name gives the values that another one gave, by the words of that one."""
+    columns = [word.partition("=")[0] for word in words or ()]
+    return words_of_name(source, file_name, columns) == list(words or ())
 
 
 def record(connection: Connection, entry: Entry, known: Known | None = None) -> None:
