@@ -26,7 +26,8 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="sluice-benchmark-airflow-"
 
 import psycopg
 from fastapi.testclient import TestClient
-from sensing import PIPELINE, SOURCE, drop, fill, instance
+from instances import PIPELINE, SOURCE, own_instance
+from sensing import drop, fill
 
 from sluice.local.postgres import administrator_uri
 from sluice.orchestration.page.access import Visible, visible
@@ -68,7 +69,7 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=5, help="how often each is measured")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped
-    with instance() as settings:
+    with own_instance() as settings:
         registry = load_registry(settings.project)
         fill(settings, arguments.loads)
         fill_more(settings, arguments.loads)

@@ -110,8 +110,8 @@ def test_a_folder_that_cannot_be_read_is_reported_and_stops_no_other(
     drop(zone, "b.csv", folder="broken")
     scandir = os.scandir
 
-    def failing(path: Path) -> object:
-        if path.name == "broken":
+    def failing(path: str) -> object:
+        if Path(path).name == "broken":
             raise OSError(5, "Input/output error")
         return scandir(path)
 

@@ -12,7 +12,8 @@ from rich.table import Table
 from sluice.cli.attention import print_attention
 from sluice.cli.output import console, failures_explained, print_json
 from sluice.errors import printable
-from sluice.local.airflow import airflow_address, airflow_status
+from sluice.local.airflow import airflow_status
+from sluice.local.airflow_config import airflow_url
 from sluice.local.postgres import postgres_status
 from sluice.pipeline.attention import Attention, attention
 from sluice.pipeline.overview import (
@@ -47,7 +48,7 @@ def status(
     if json_output:
         document = {
             "postgres": {"external": external, **vars(postgres)},
-            "airflow": {**vars(airflow), "url": airflow_address(settings).url},
+            "airflow": {**vars(airflow), "url": airflow_url(settings)},
             "sources": sources,
             "pipelines": pipelines,
             "attention": asks,
@@ -60,7 +61,7 @@ def status(
     else:
         running = f"running on 127.0.0.1:{settings.postgres_port}"
         console.print(f"PostgreSQL  {running if postgres.running else 'stopped (./sluice up)'}")
-    url = airflow_address(settings).url
+    url = airflow_url(settings)
     console.print(f"Airflow     {f'running on {url}' if airflow.running else 'stopped'}")
     for problem in registry.problems:
         console.print(f"[yellow]registry:[/] {escape(str(problem))}")

@@ -53,9 +53,10 @@ class LocalStore:
     def listed(self, folders: Collection[str]) -> Mapping[str, list[Found] | OSError]:
         """What lies in each folder."""
         found: dict[str, list[Found] | OSError] = {}
+        root = str(self.root)  # a thousand folders as Path objects are half the cost of a look
         for folder in folders:
             try:
-                found[folder] = _entries(self.root / folder)
+                found[folder] = _entries(f"{root}/{folder}")
             except OSError as error:  # one bad folder is no reason not to look at the others
                 found[folder] = error
         return found
@@ -174,7 +175,7 @@ class LocalOriginal:
         os.close(self._descriptor)
 
 
-def _entries(folder: Path) -> list[Found]:
+def _entries(folder: str) -> list[Found]:
     """The visible entries of a folder by name; none where there is no folder."""
     found = []
     try:
@@ -294,12 +295,16 @@ def _copy(taken: Taken, target: Path, content_sha256: str) -> None:
     # A name of its own: an attempt that was given up may wake and go on with its own copy.
     partial = target.with_name(f".partial-{uuid.uuid4().hex}")
     digest = hashlib.sha256()
-    with taken.open() as source, partial.open("xb") as copy:
-        while piece := source.read(1 << 20):
-            digest.update(piece)
-            copy.write(piece)
-        copy.flush()
-        os.fsync(copy.fileno())
+    try:
+        with taken.open() as source, partial.open("xb") as copy:
+            while piece := source.read(1 << 20):
+                digest.update(piece)
+                copy.write(piece)
+            copy.flush()
+            os.fsync(copy.fileno())
+    except OSError as error:
+        error.filename = error.filename or str(target)  # a full disk does not say where
+        raise
     if not digest.hexdigest().startswith(content_sha256):
         partial.unlink()
         raise changed(target.name)

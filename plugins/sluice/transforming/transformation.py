@@ -134,7 +134,7 @@ def failure_message(pipeline: str, failures: Sequence[dbt.NodeResult]) -> str:
     lines = []
     for result in failures:
         kind, _, name = result.unique_id.partition(".")
-        message = " ".join((result.message or "").split())
+        message = " ".join((result.message or result.status).split())
         lines.append(f"{kind} {name.partition('.')[2]}: {message}")
     return f"Pipeline {pipeline} was not published:\n  " + "\n  ".join(lines)
 

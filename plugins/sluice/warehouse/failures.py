@@ -20,12 +20,19 @@ def retriable_failures(activity: str, *, lock: str) -> Iterator[None]:
         lock: what holds the lock, if one is waited for in vain, as a sentence.
 
     Raises:
-        RetriableError: a lock was not to be had in time, or the connection was lost.
+        RetriableError: a lock was not to be had in time, the connection was lost, or the server's
+            disk is full.
     """
     try:
         yield
     except (errors.LockNotAvailable, errors.DeadlockDetected):
         raise RetriableError(lock, "It is tried again; or look at it: ./sluice status") from None
+    except errors.DiskFull as error:
+        raise RetriableError(
+            f"The warehouse's disk is full; while {activity}: {error.diag.message_primary}.",
+            "Make room where the server keeps its data. What was committed is kept, the rest was"
+            " rolled back; the same again goes on from there.",
+        ) from error
     except (errors.AdminShutdown, errors.CrashShutdown, errors.SerializationFailure) as error:
         raise _lost(activity, error) from error
     except psycopg.OperationalError as error:

@@ -12,12 +12,13 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from sluice.local.airflow import airflow_address
-from tests.orchestration.running_airflow import Instance
+from tests.orchestration.running_airflow import Instance, wait_for
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -110,11 +111,68 @@ def test_a_user_goes_from_the_navigation_to_a_rejected_record_and_on(
     address = page.url
     assert "/plugin/sluice/sluice/loads/" in address
     page.goto(address)
-    frame.get_by_role("link", name="Withdraw this file").click()
-    page.wait_for_url("**/dags/sluice_withdraw")
-    page.get_by_test_id("trigger-dag-button").wait_for()
+    before, orders = len(delivered.runs("sluice_replay")), len(delivered.runs())
+    frame.get_by_role("link", name="Load it again").click()
+    page.wait_for_url("**/dags/sluice_replay")
+    page.get_by_test_id("trigger-dag-button").click()
     assert page.locator("iframe").count() == 0
+    page.locator("#element_source input[role=combobox]").fill("orders")
+    page.get_by_role("option", name="orders").click()
+    page.fill("#element_files", "<b>mixed&.csv")
+    page.get_by_test_id("trigger-dag-submit").click()
+    assert delivered.wait_until_idle("sluice_replay", after=before)["state"] == "success"
+    delivered.wait_until_idle(after=orders)
+    page.goto(address)
+    frame.get_by_role("heading", name="The same file before and after").wait_for()
+    frame.get_by_text("same again").wait_for()
     assert complaints == []
+
+
+def test_a_user_sees_the_runs_and_approves_a_held_publication(
+    delivered: Instance, browser: Any, login: Any
+) -> None:
+    complaints: list[str] = []
+    page = opened(browser, login, complaints, viewport=DESK)
+    with approval_wanted(delivered):
+        runs, orders = len(delivered.runs()), delivered.orders()
+        delivered.shop.drop("held.csv", "7003,ink,2\n")
+        run = wait_for(lambda: delivered.runs()[0] if len(delivered.runs()) > runs else None)
+        wait_for(lambda: delivered.states(run)["publish"] == "awaiting_input")
+
+        page.goto(f"{airflow_address(delivered.settings).url}/dags?limit=50")
+        page.get_by_role("link", name="shop", exact=True).click()
+        page.get_by_text("transform", exact=True).first.wait_for()
+        page.goto(f"{airflow_address(delivered.settings).url}/dags/shop/plugin/publications")
+        frame = page.frame_locator("iframe")
+        frame.get_by_text("held", exact=True).first.wait_for()
+        frame.locator("table a").first.click()
+        frame.get_by_text("Gold is as it was").wait_for()
+        frame.get_by_role("link", name="the run's required action").click()
+        page.get_by_role("cell", name="total_sales").wait_for()
+        assert delivered.orders() == orders
+        page.get_by_test_id("hitl-option-Approve").click()
+        delivered.wait_for_orders(orders + 1)
+        assert delivered.wait_until_idle(after=runs)["state"] == "success"
+    assert complaints == []
+
+
+@contextmanager
+def approval_wanted(instance: Instance) -> Iterator[None]:
+    """Hold every publication of the shop for a person."""
+    entry = instance.settings.registry / "pipelines" / "shop.yml"
+    text = entry.read_text()
+
+    def asks() -> bool:
+        tasks = instance.ask("dags/shop/tasks")["tasks"]
+        return any(task["class_ref"]["class_name"] == "ApprovedPublishOperator" for task in tasks)
+
+    entry.write_text(f"{text}approve_when: {{rows_changed: 0}}\n")
+    try:
+        wait_for(asks)
+        yield
+    finally:
+        entry.write_text(text)
+        wait_for(lambda: not asks())
 
 
 def test_a_dag_shows_its_publications(delivered: Instance, browser: Any, login: Any) -> None:

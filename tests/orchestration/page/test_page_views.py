@@ -237,7 +237,9 @@ def test_a_held_publication_says_what_it_would_change(page: TestClient, ledger: 
     assert "A person has to approve this" in text
     assert "product_sales: 90% of its rows" in text
     assert "product_sales 10 0 0 9" in text
-    assert "/dags/shop/runs/manual__1/required_actions" in links(page, f"/builds/{build}")
+    assert "/dags/shop/runs/manual__1/tasks/publish/required_actions" in links(
+        page, f"/builds/{build}"
+    )
 
     held = waiting_publication(ledger.transformer, "shop")
     assert held
