@@ -52,7 +52,14 @@ def test_such_a_word_is_refused_by_itself(
     assert all("means another time each day" in reason for _, _, reason in found)
 
 
-@pytest.mark.parametrize("line", [line for line, column in LINES if column])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(line for line, column in LINES if column),
+        '1,"line one\nline two",1,today,"more\nend",08:00\n',  # neither line is a record
+        '1,2,"a\nb, x, y",today,"c\nd",08:00\n',
+    ],
+)
 def test_the_fast_path_lets_none_through(line: str) -> None:
     with pytest.raises(DeliveryError):
         list(refuse_relative([line.encode()], CsvDialect(), [3, 4, 5]))

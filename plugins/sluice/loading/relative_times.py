@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sluice.errors import DeliveryError
+from sluice.reading.csv_grammar import parts_of
 from sluice.registry import CsvDialect, Source
 
 _WORDS = ("now", "today", "tomorrow", "yesterday")
@@ -74,13 +75,15 @@ def refuse_relative(
 def _has_one(part: bytes, dialect: CsvDialect, positions: Collection[int]) -> bool:
     """Whether a line with one of the words has it in a time, or cannot be taken apart here."""
     delimiter, quote = dialect.delimiter or ",", dialect.quote
+    parts = parts_of(dialect)
+    whole = re.compile(rf"{parts.line_field}(?:{parts.delimiter}{parts.line_field})*")
     for line in _lines_with_words(part):
         text = line.decode("latin-1")
         if _WORD.search(text) is None:
             continue
         is_simple = quote is None or quote not in text
-        if not is_simple and (text.count(quote or "") % 2 or dialect.escape not in (None, quote)):
-            return True  # it may go on on another line
+        if not is_simple and (dialect.escape not in (None, quote) or not whole.fullmatch(text)):
+            return True  # it is a part of a record, or may be one
         try:
             fields = next(csv.reader([text], delimiter=delimiter, quotechar=quote))
         except csv.Error:  # line ends of another kind, or more than a line should hold
