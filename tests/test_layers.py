@@ -22,6 +22,7 @@ LAYERS = [
     {"publishing"},
     {"pipeline"},
     {"local"},
+    {"containers"},
     {"orchestration"},
     {"cli"},
 ]
