@@ -23,6 +23,7 @@ LAYERS = [
     {"pipeline"},
     {"notifying"},
     {"local"},
+    {"containers"},
     {"orchestration"},
     {"cli"},
 ]

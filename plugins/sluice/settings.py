@@ -131,6 +131,10 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="A PostgreSQL 17 or 18 of your own, `postgresql://...`; empty: the embedded.",
     )
+    airflow_database: SecretStr = Field(
+        default=SecretStr(""),
+        description="A database of your own for Airflow's metadata; empty: on the embedded server.",
+    )
     postgres_port: int = Field(
         default=5433, ge=1, le=65535, description="Port of the embedded PostgreSQL on 127.0.0.1."
     )
@@ -145,6 +149,19 @@ class Settings(BaseSettings):
         default="",
         description="Where people reach the Airflow UI, for links in messages; empty: this"
         " machine's.",
+    )
+    parallelism: int = Field(
+        default=4, ge=1, description="How many tasks of Airflow run at once on a machine."
+    )
+    load_slots: int = Field(
+        default=3,
+        ge=1,
+        description="How many of them, on all machines, may load: the pool `sluice_load`.",
+    )
+    dbt_slots: int = Field(
+        default=3,
+        ge=1,
+        description="How many of them, on all machines, may run dbt: the pool `sluice_dbt`.",
     )
     lock_timeout_seconds: int = Field(
         default=300, ge=1, description="How long a load waits for another one of its source."

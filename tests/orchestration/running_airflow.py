@@ -71,7 +71,7 @@ class Instance:
             method=method,
         )
         with urllib.request.urlopen(request, timeout=10) as response:
-            return json.load(response)
+            return json.loads(response.read() or "null")
 
     def runs(self, dag: str = "shop") -> list[dict[str, Any]]:
         """The runs of a DAG, newest first."""

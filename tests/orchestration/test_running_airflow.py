@@ -119,6 +119,19 @@ def test_a_load_that_has_to_wait_for_long_is_tried_again(instance: Instance) -> 
     assert "Retry policy decision" in instance.log(run, "load.orders")
 
 
+def test_a_pool_that_was_deleted_is_made_again(instance: Instance) -> None:
+    before, orders = len(instance.runs()), instance.orders()
+    assert instance.ask("pools/sluice_dbt")["slots"] == instance.settings.dbt_slots
+    instance.ask("pools/sluice_dbt?update_mask=slots", {"slots": 1}, method="PATCH")
+    instance.ask("pools/sluice_load", method="DELETE")
+    instance.shop.drop("pool.csv", "9,ink,2\n")
+    instance.wait_for_orders(orders + 1)
+
+    instance.wait_until_idle(after=before)
+    assert instance.ask("pools/sluice_load")["slots"] == instance.settings.load_slots
+    assert instance.ask("pools/sluice_dbt")["slots"] == 1
+
+
 def test_a_form_loads_a_file_again_and_its_pipeline_follows(instance: Instance) -> None:
     before = len(instance.runs())
     instance.shop.drop("{{ 1 }}.csv", "7,ink,2\n")

@@ -7,6 +7,7 @@ import typer
 from sluice.cli import (
     approve,
     check,
+    compose_init,
     demo,
     dsn,
     extract,
@@ -54,6 +55,7 @@ app.command(
 app.command(
     name="test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )(test.test)
+app.command(name="compose-init")(compose_init.compose_init)
 app.command(name="version")(version.version)
 
 

@@ -119,7 +119,7 @@ def start_airflow(settings: Settings, tell: Callable[[str], None] | None = None)
 
     What runs is left alone, unless a setting has changed since it was started: then everything is
     started anew. The metadata is a database of its own in the embedded PostgreSQL, which is started
-    as well.
+    as well, unless ``SLUICE_AIRFLOW_DATABASE`` names another.
 
     Args:
         settings: the instance.
@@ -137,8 +137,9 @@ def start_airflow(settings: Settings, tell: Callable[[str], None] | None = None)
             _stop_all(settings)
         if _process(settings, API_SERVER).running() is None:
             check_port(HOST, settings.airflow_port, "SLUICE_AIRFLOW_PORT")
-        start_postgres(settings)
-        prepare_airflow_database(settings, administrator_uri(settings))
+        if not settings.airflow_database.get_secret_value():
+            start_postgres(settings)
+            prepare_airflow_database(settings, administrator_uri(settings))
         _migrate(settings, say)
         marker.write_text(fingerprint, encoding="utf-8")
         _start_all(settings, say)

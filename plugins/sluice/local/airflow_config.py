@@ -37,9 +37,6 @@ USER = "admin"
 # Airflow reads a connection from each variable that begins with it.
 CONNECTION_PREFIX = "AIRFLOW_CONN_"
 
-# How many tasks run at once. Each worker of the executor takes about 50 MB, mostly shared.
-PARALLELISM = 4
-
 
 def airflow_home(settings: Settings) -> Path:
     """The folder of Airflow's configuration; holds secrets, mode 0700."""
@@ -92,11 +89,7 @@ def write_configuration(settings: Settings) -> str:
     Raises:
         ConfigError: a folder or secret of the instance cannot be used.
     """
-    home = airflow_home(settings)
-    prepare_home(settings)
-    home.mkdir(mode=0o700, exist_ok=True)
-    text = _render(_options(settings))
-    _write(home / "airflow.cfg", text)
+    text = write_options(settings, airflow_options(settings))
     # SimpleAuthManager reads plain passwords, and would generate one and print it to its log.
     _write(password_file(settings), json.dumps({USER: airflow_password(settings)}) + "\n")
     environment = json.dumps(airflow_environment(settings), sort_keys=True)
@@ -123,7 +116,21 @@ def password_file(settings: Settings) -> Path:
     return airflow_home(settings) / "passwords.json"
 
 
-def _options(settings: Settings) -> Mapping[str, Mapping[str, str]]:
+def write_options(settings: Settings, options: Mapping[str, Mapping[str, str]]) -> str:
+    """Write Airflow's configuration, mode 0600, where it is not current; returns its text.
+
+    Raises:
+        ConfigError: the instance's folder cannot be used.
+    """
+    prepare_home(settings)
+    airflow_home(settings).mkdir(mode=0o700, exist_ok=True)
+    text = _render(options)
+    _write(airflow_home(settings) / "airflow.cfg", text)
+    return text
+
+
+def airflow_options(settings: Settings) -> dict[str, dict[str, str]]:
+    """What differs from Airflow's defaults, by section, for an instance on one machine."""
     url = airflow_url(settings)
     home = airflow_home(settings)
     return {
@@ -131,7 +138,8 @@ def _options(settings: Settings) -> Mapping[str, Mapping[str, str]]:
             "dags_folder": str(settings.project / "dags"),
             "plugins_folder": str(settings.project / "plugins"),
             "executor": "sluice.orchestration.executor.WarmLocalExecutor",
-            "parallelism": str(PARALLELISM),
+            # Each worker of the executor takes about 50 MB, mostly shared.
+            "parallelism": str(settings.parallelism),
             "load_examples": "False",
             "dags_are_paused_at_creation": "False",
             "default_timezone": "utc",

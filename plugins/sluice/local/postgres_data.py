@@ -29,7 +29,7 @@ _ORPHAN_SECONDS = 10.0
 
 # For analytics beside Airflow and dbt on a machine of 2 cores and 4 GB or more. Written into the
 # data folder once: a user may change them there, or with ALTER SYSTEM.
-_SETTINGS: Mapping[str, str] = {
+SERVER_SETTINGS: Mapping[str, str] = {
     "shared_buffers": "256MB",  # taken as it is used; the system's own cache holds the rest
     "effective_cache_size": "1GB",
     "work_mem": "32MB",  # sorts and hashes of a mart stay off the disk
@@ -88,7 +88,7 @@ def _run_initdb(place: Place, folder: Path, secret: Path) -> None:
     command = [str(place.programs / "initdb"), f"--pgdata={folder}", f"--username={SUPERUSER}"]
     command += [f"--pwfile={secret}", "--auth=scram-sha-256", "--data-checksums", *locale]
     command += ["--no-locale", "--no-instructions"]
-    command += [f"--set={name}={value}" for name, value in _SETTINGS.items()]
+    command += [f"--set={name}={value}" for name, value in SERVER_SETTINGS.items()]
     account = place.account
     done = subprocess.run(
         command,

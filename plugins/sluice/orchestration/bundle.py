@@ -13,6 +13,7 @@ from airflow.utils.session import create_session
 
 # Imported for the DAG processor, which imports this module, and parses in forks of itself.
 from sluice.orchestration import dags as _dags  # noqa: F401
+from sluice.orchestration.pools import make_pools
 from sluice.orchestration.scan import registry_state
 from sluice.settings import load_settings
 
@@ -25,6 +26,9 @@ DAG_FILE = Path("sluice_pipelines.py")
 # for gone only when a parse this long after its last one did not bring it (stale_dag_threshold).
 ASK_AFTER_SECONDS = (0.0, 2.0, 15.0)
 
+# How soon a pool that somebody has deleted is there again, without which tasks would never run.
+POOLS_SECONDS = 10.0
+
 
 class RegistryBundle(LocalDagBundle):
     """Local DAG files, parsed again as soon as a file of the registry has changed.
@@ -36,13 +40,21 @@ class RegistryBundle(LocalDagBundle):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._project = load_settings().project
+        self._settings = load_settings()
+        self._project = self._settings.project
+        self._pools_made_at: float | None = None
         self._seen: Any = None
         self._ask_at: list[float] = []
 
     def refresh(self) -> None:
-        """Ask for the DAG file to be parsed, if the registry has changed a moment ago."""
+        """Ask for the DAG file to be parsed, if the registry has changed a moment ago.
+
+        The pools of its tasks are made as well.
+        """
         now = time.monotonic()
+        if self._pools_made_at is None or now >= self._pools_made_at + POOLS_SECONDS:
+            make_pools(self._settings, only_missing=self._pools_made_at is not None)
+            self._pools_made_at = now
         state = registry_state(self._project)
         if self._seen not in (None, state):
             self._ask_at = [now + seconds for seconds in ASK_AFTER_SECONDS]

@@ -10,6 +10,7 @@ from airflow.sdk import DAG, CronTriggerTimetable
 from sluice.extracting import extract_source
 from sluice.extracting.requests import shown
 from sluice.orchestration.operators import EngineOperator
+from sluice.orchestration.pools import LOAD_POOL
 from sluice.registry import Registry, Source
 from sluice.settings import Settings
 
@@ -26,6 +27,7 @@ class ExtractOperator(EngineOperator):
     """
 
     ui_color = "#dff0e3"
+    in_pool = LOAD_POOL
 
     def __init__(self, *, source: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

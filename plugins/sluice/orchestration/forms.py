@@ -17,6 +17,7 @@ from airflow.sdk import DAG, Param
 from sluice.errors import DeliveryError
 from sluice.loading.replay import Selection, refused_again
 from sluice.orchestration.operators import EngineOperator
+from sluice.orchestration.pools import LOAD_POOL
 from sluice.pipeline import steps
 from sluice.registry import Registry
 from sluice.settings import Settings
@@ -60,6 +61,7 @@ class ReplayOperator(EngineOperator):
     """Load what the form names again from where its bytes are kept."""
 
     ui_color = "#f4e7d8"
+    in_pool = LOAD_POOL
 
     def execute(self, context: Any) -> list[str]:
         """Load again, and return the pipelines to be rebuilt.
@@ -99,6 +101,7 @@ class WithdrawOperator(EngineOperator):
     """Take the rows of the file that the form names out of bronze."""
 
     ui_color = "#f3c6c6"
+    in_pool = LOAD_POOL
 
     def execute(self, context: Any) -> list[str]:
         """Withdraw, and return the pipelines to be rebuilt."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
+from airflow.models.pool import Pool
 from airflow.providers.standard.utils.skipmixin import SkipMixin
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from sluice.errors import ConfigError
+from sluice.orchestration.pools import DBT_POOL, LOAD_POOL
 from sluice.orchestration.retries import DELAY_AFTER_A_KILL, RETRIES, RetryByClass
 from sluice.pipeline import steps
 from sluice.publishing import Publication
@@ -43,9 +45,11 @@ class EngineOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ()
+    in_pool: ClassVar[str] = Pool.DEFAULT_POOL_NAME
 
     def __init__(self, *, settings: Settings, registry: Registry, **kwargs: Any) -> None:
         super().__init__(
+            pool=self.in_pool,
             retries=RETRIES,
             retry_policy=RetryByClass(),
             retry_delay=DELAY_AFTER_A_KILL,
@@ -110,6 +114,7 @@ class LoadOperator(StepOperator):
     """Load every settled delivery of a source into its bronze table."""
 
     ui_color = "#f4e7d8"
+    in_pool = LOAD_POOL
 
     def __init__(self, *, source: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -142,6 +147,7 @@ class TransformOperator(StepOperator):
     """Build and test the pipeline's candidate with dbt."""
 
     ui_color = "#efe4f3"
+    in_pool = DBT_POOL
 
     def execute(self, context: Any) -> int:
         """Transform, and return the transformation's id."""

@@ -41,6 +41,7 @@ from sluice.warehouse.rights import (
 
 _APPLICATION = "sluice bootstrap"
 _AIRFLOW = "airflow"
+_AIRFLOW_SECRET = "postgres-airflow"  # noqa: S105  the name of the file, not what is in it
 # Roles belong to the whole server: another instance, in another database, may be making the same
 # ones. The second attempt then finds them there.
 _ATTEMPTS = 3
@@ -77,19 +78,21 @@ def prepare_warehouse(settings: Settings, administrator_uri: str) -> None:
 
 
 def prepare_airflow_database(settings: Settings, administrator_uri: str) -> None:
-    """Make the role and the database of Airflow's metadata on the embedded server.
+    """Make the role and the database of Airflow's metadata.
 
     Safe to repeat, and to do in several processes at once; one connection where both are there.
 
     Args:
         settings: the instance's settings.
-        administrator_uri: the superuser of the embedded server.
+        administrator_uri: the superuser of the embedded server, or of that of
+            ``SLUICE_AIRFLOW_DATABASE``, which is then only for Sluice and Airflow.
 
     Raises:
         ConfigError: the role has another password than this instance.
         RetriableError: the server is not there, or another process takes long over the same.
     """
     login = parse_uri(airflow_database_uri(settings))
+    role, database = login["user"], login["dbname"]
     try:
         open_connection(settings, login, application_name=_APPLICATION).close()
     except ConfigError:
@@ -99,28 +102,39 @@ def prepare_airflow_database(settings: Settings, administrator_uri: str) -> None
         return
     with _as_administrator(settings, administrator) as connection:
         _close_maintenance_databases(connection)
-        if not _exists(connection, "select from pg_roles where rolname = %s", _AIRFLOW):
-            connection.execute(
-                create_role_statement(settings, connection, _AIRFLOW, "postgres-airflow")
-            )
-        if not _exists(connection, "select from pg_database where datname = %s", _AIRFLOW):
+        if not _exists(connection, "select from pg_roles where rolname = %s", role):
+            connection.execute(create_role_statement(settings, connection, role, _AIRFLOW_SECRET))
+        name = Identifier(database)
+        if not _exists(connection, "select from pg_database where datname = %s", database):
             # Nobody gets in before the rights are right, even if this process dies in between.
-            connection.execute("create database airflow owner airflow allow_connections false")
-        connection.execute("revoke all on database airflow from public")
-        connection.execute("alter database airflow allow_connections true")
+            connection.execute(
+                SQL("create database {} owner {} allow_connections false").format(
+                    name, Identifier(role)
+                )
+            )
+        connection.execute(SQL("revoke all on database {} from public").format(name))
+        connection.execute(SQL("alter database {} allow_connections true").format(name))
     open_connection(settings, login, application_name=_APPLICATION).close()
 
 
 def airflow_database_uri(settings: Settings) -> str:
     """Return the ``postgresql://`` URI, with password, of the database of Airflow's metadata.
 
+    Where ``SLUICE_AIRFLOW_DATABASE`` names no password, it is the generated one.
+
     Raises:
-        ConfigError: the password cannot be read or written.
+        ConfigError: the password cannot be read or written, or the setting is no such URI.
     """
+    own = settings.airflow_database.get_secret_value()
+    if own:
+        given = {"user": _AIRFLOW, "dbname": _AIRFLOW, "host": "localhost", "port": 5432}
+        given |= parse_uri(own, "SLUICE_AIRFLOW_DATABASE")
+        given.setdefault("password", password(settings, _AIRFLOW_SECRET))
+        return as_uri(given)
     return as_uri(
         {
             "user": _AIRFLOW,
-            "password": password(settings, "postgres-airflow"),
+            "password": password(settings, _AIRFLOW_SECRET),
             "host": EMBEDDED_HOST,
             "port": settings.postgres_port,
             "dbname": _AIRFLOW,

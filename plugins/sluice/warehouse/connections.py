@@ -188,8 +188,12 @@ def open_connection(
     raise _explain(settings, merged, refusal)
 
 
-def parse_uri(uri: str) -> dict[str, Any]:
+def parse_uri(uri: str, setting: str = "SLUICE_WAREHOUSE") -> dict[str, Any]:
     """Return the parameters of a connection URI, as libpq reads it.
+
+    Args:
+        uri: the URI.
+        setting: where it is from, for the message.
 
     Raises:
         ConfigError: it is none. The message does not repeat the URI, which holds a password.
@@ -202,7 +206,7 @@ def parse_uri(uri: str) -> dict[str, Any]:
             parameters = {}
     if not parameters:
         raise ConfigError(
-            "SLUICE_WAREHOUSE is not a connection URI.",
+            f"{setting} is not a connection URI.",
             "Write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE; characters such as"
             " @ : / in the password are written as %40 %3A %2F.",
         )

@@ -1,0 +1,161 @@
+"""What a component in a container is told, beside what it is told on one machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from sluice.containers import prepare
+from sluice.containers.airflow import (
+    API_SERVER_URL,
+    CELERY_SCHEDULER,
+    COMPONENTS,
+    WORKER,
+    become,
+    container_options,
+)
+from sluice.containers.health import HEALTH_URL, is_healthy
+from sluice.errors import ConfigError
+from sluice.local.airflow_config import airflow_options
+from sluice.settings import PROJECT, Settings
+from sluice.warehouse.passwords import password
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    database = SecretStr("postgresql://airflow@postgres:5432/airflow")
+    return Settings(home=tmp_path / "home", airflow_port=8123, airflow_database=database)
+
+
+def test_a_component_differs_from_one_machine_by_little(settings: Settings) -> None:
+    alone, here = airflow_options(settings), container_options(settings, "scheduler")
+    different = {
+        f"{section}.{name}"
+        for section in alone.keys() | here.keys()
+        for name in alone.get(section, {}).keys() | here.get(section, {}).keys()
+        if alone.get(section, {}).get(name) != here.get(section, {}).get(name)
+    }
+
+    assert different == {
+        "core.auth_manager",
+        "core.simple_auth_manager_users",
+        "core.simple_auth_manager_passwords_file",
+        "core.execution_api_server_url",
+        "api.host",
+        "api.port",
+        "scheduler.task_instance_heartbeat_timeout",
+    }
+    secret = password(settings, "postgres-airflow")
+    uri = f"postgresql+psycopg2://airflow:{secret}@postgres:5432/airflow"
+    assert here["database"]["sql_alchemy_conn"] == uri
+    assert HEALTH_URL.startswith(f"{API_SERVER_URL}/")
+
+
+def test_workers_bound_what_runs_at_once(settings: Settings) -> None:
+    options = container_options(settings.model_copy(update={"parallelism": 7}), WORKER)
+
+    assert options["core"]["executor"] == "CeleryExecutor"
+    assert options["core"]["parallelism"] == "0"
+    assert options["celery"]["worker_concurrency"] == "7"
+    assert options["celery"]["broker_url"] == f"redis://:{password(settings, 'redis')}@redis:6379/0"
+
+
+def test_an_unknown_component_is_told_the_known_ones(settings: Settings) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        become(settings, "webserver")
+    assert "celery-scheduler" in refusal.value.remedy
+    assert not settings.home.exists()
+
+
+def test_every_component_is_a_service() -> None:
+    compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text(encoding="utf-8"))
+    started = {
+        service["command"][-1]
+        for service in compose["services"].values()
+        if "sluice.containers.airflow" in service["command"]
+    }
+    assert started == set(COMPONENTS)
+
+
+def test_a_password_in_the_setting_comes_first(tmp_path: Path) -> None:
+    own = SecretStr("postgresql://me:mine@db.example.org/meta?sslmode=require")
+    options = airflow_options(Settings(home=tmp_path / "home", airflow_database=own))
+    uri = options["database"]["sql_alchemy_conn"]
+    assert uri == "postgresql+psycopg2://me:mine@db.example.org:5432/meta?sslmode=require"
+
+    wrong = Settings(home=tmp_path / "home", airflow_database=SecretStr("mysql://me:mine@db/meta"))
+    with pytest.raises(ConfigError, match="SLUICE_AIRFLOW_DATABASE is not") as refusal:
+        airflow_options(wrong)
+    assert "mine" not in str(refusal.value)
+
+
+def test_a_folder_that_is_not_ours_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "archive").write_text("a file where a folder should be")
+    settings = Settings(
+        project=tmp_path / "project",
+        landing=tmp_path / "landing",
+        archive=tmp_path / "archive",
+        rejected=tmp_path / "rejected",
+    )
+    with pytest.raises(ConfigError, match=f"may not write to {tmp_path}/archive"):
+        prepare._make_folders(settings)
+
+
+@pytest.fixture
+def health_server() -> Iterator[tuple[str, dict[str, object]]]:
+    answer: dict[str, object] = {}
+
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", answer
+        server.shutdown()
+
+
+def test_health_is_what_the_api_server_says(
+    health_server: tuple[str, dict[str, object]],
+) -> None:
+    url, answer = health_server
+    answer |= {"scheduler": {"status": "healthy"}, "triggerer": {"status": "unhealthy"}}
+    answer["dag_processor"] = None
+
+    assert is_healthy("", url)
+    assert is_healthy("scheduler", url)
+    assert not is_healthy("triggerer", url)
+    assert not is_healthy("dag_processor", url)
+    assert not is_healthy("", "http://127.0.0.1:9/")
+
+
+def test_the_chart_is_told_the_same(settings: Settings) -> None:
+    chart = yaml.safe_load((PROJECT / "deploy" / "values.yaml").read_text(encoding="utf-8"))
+    image = settings.model_copy(update={"project": Path("/opt/sluice")})
+    here = container_options(image, CELERY_SCHEDULER)
+
+    for section, options in chart["config"].items():
+        for name, value in options.items():
+            told = here[section][name]
+            if name == "dag_bundle_config_list":
+                assert json.loads(value) == json.loads(told)
+            else:
+                assert value == told, f"{section}.{name}"
+    assert chart["executor"] == here["core"]["executor"]
+    assert {entry["name"].removeprefix("SLUICE_").lower() for entry in chart["env"]} <= (
+        Settings.model_fields.keys()
+    )
