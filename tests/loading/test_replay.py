@@ -169,6 +169,49 @@ def test_parts_stay_parts(shop: Shop) -> None:
     ]
 
 
+def parts(shop: Shop) -> list[tuple[Any, ...]]:
+    """Part, product and file of what is in bronze."""
+    return shop.query(
+        "select part, product, loads.file_name from bronze.orders"
+        " join ops.loads on load_id = _load_id join ops.files on current_load_id = load_id"
+        " order by 1, 2"
+    )
+
+
+def test_every_part_of_a_withdrawn_file_comes_back_as_the_part_that_it_was(shop: Shop) -> None:
+    shop.drop("a.csv", "1,old,2\n")
+    shop.load()
+    shop.drop("a.csv", "1,ink,2\n")  # takes the place of all before it
+    shop.load()
+    shop.source = with_keys(on_changed_file="append")
+    for product in ("pen", "cup"):
+        shop.drop("a.csv", f"1,{product},2\n")
+        shop.load()
+    replayed(shop)  # so that the loads' order tells nothing of the parts'
+    before = parts(shop)
+    assert [part for part, *_ in before] == [1, 2, 3]
+    withdraw(shop.settings, shop.source, "a.csv")
+
+    hidden = {path: path.with_name("hidden") for path in shop.settings.archive.rglob("a.csv")}
+    for path, place in hidden.items():
+        if "ink" in path.read_text():
+            path.rename(place)
+    assert [entry.outcome for entry in replayed(shop, "a.csv").entries] == ["loaded", "loaded"]
+    assert parts(shop) == before[1:]
+    for path, place in hidden.items():
+        if place.exists():
+            place.rename(path)
+    report = replayed(shop, "a.csv")
+    assert (len(report.entries), report.left) == (3, ())
+    assert parts(shop) == before
+
+    withdraw(shop.settings, shop.source, "a.csv")
+    shop.drop("a.csv", "1,pad,2\n")  # delivered anew, what was withdrawn is not meant any more
+    shop.load()
+    assert len(replayed(shop, "a.csv").entries) == 1
+    assert parts(shop) == [(1, "pad", "a.csv")]
+
+
 def test_no_older_file_becomes_the_whole_truth(shop: Shop) -> None:
     shop.source = with_amount(maximum=1).model_copy(update={"write_disposition": "replace"})
     shop.drop("a.csv", "1,ink,2\n")

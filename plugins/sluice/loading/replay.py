@@ -40,8 +40,38 @@ from sluice.warehouse.fencing import hold_source
 logger = logging.getLogger(__name__)
 
 # What is in bronze; what was rejected and not mended by a later delivery; and, only where a file
-# is named, what was withdrawn. The day is that of the folder in which the bytes are kept.
+# is named, what its newest withdrawal took out and nothing has come for since. That is the newest
+# load of each part, as far back as the load that began the file's rows: one that found none of the
+# name, or took the place of all. The day is that of the folder in which the bytes are kept.
 _KEPT = """
+with entries as (
+    select loads.*, part
+    from ops.files
+    inner join ops.loads using (file_id)
+    where files.source = %(source)s and files.file_name = any(%(files)s)
+), withdrawals as (
+    select withdrawal.file_name, withdrawal.load_id as withdrawal_id, max(begun.load_id) as begun_id
+    from entries as withdrawal
+    inner join entries as begun
+        on begun.file_name = withdrawal.file_name and begun.load_id < withdrawal.load_id
+    where withdrawal.outcome = 'withdrawn' and begun.outcome = 'loaded'
+        and (
+            begun.delivery_kind in ('new', 'redelivery')
+            or begun.delivery_kind = 'correction' and begun.replaces_load_id is not null
+        )
+        and not exists (
+            select from entries as later
+            where later.file_name = withdrawal.file_name and later.outcome = 'withdrawn'
+                and later.load_id > withdrawal.load_id
+        )
+    group by withdrawal.file_name, withdrawal.load_id
+), withdrawn as (
+    select distinct on (file_id) entries.*, withdrawal_id
+    from withdrawals
+    inner join entries using (file_name)
+    where outcome = 'loaded' and load_id between begun_id and withdrawal_id
+    order by file_id, load_id desc
+)
 select * from (
     select load_id, loads.file_name, content_sha256, stored_path, filters, part,
         true as is_in_bronze
@@ -57,16 +87,17 @@ select * from (
             where later.file_id = loads.file_id and later.load_id > loads.load_id
         )
     union all
-    select loads.load_id, loads.file_name, loads.content_sha256, loads.stored_path, loads.filters,
-        1, false
-    from ops.loads as withdrawal
-    inner join ops.loads on loads.load_id = withdrawal.replaces_load_id
-    where withdrawal.source = %(source)s and withdrawal.outcome = 'withdrawn'
-        and withdrawal.file_name = any(%(files)s)
-        and not exists (
-            select from ops.loads as later
-            where later.file_id = withdrawal.file_id and later.load_id > withdrawal.load_id
-        )
+    select load_id, file_name, content_sha256, stored_path, filters, part, false
+    from withdrawn
+    where not exists (
+        select from entries as later
+        where later.file_name = withdrawn.file_name and later.load_id > withdrawal_id
+            -- Another part that a replay has brought back, from where it was, is not in its way.
+            and not exists (
+                select from withdrawn as other
+                where other.stored_path = later.stored_path and other.file_id <> withdrawn.file_id
+            )
+    )
 ) as kept
 where (%(files)s::text[] is null or file_name = any(%(files)s))
     and (%(first)s::date is null or split_part(stored_path, '/', 3)::date >= %(first)s)
@@ -249,6 +280,8 @@ def _replay_one(
         )
     else:
         known = ledger.classify(connection, source, kept.file_name, kept.content_sha256, scope)
+        if source.on_changed_file == "append":
+            known = replace(known, part=_part(connection, source, kept, known))
     if known.action == "skip":
         return None
     attempt = _Replay(connection, settings, source, delivery, tell, kept)
@@ -266,6 +299,12 @@ def _replay_one(
                 entry = attempt.end("rejected", kept.content_sha256, known, error)
                 ledger.mark_stored(connection, entry.load_id)
     return entry
+
+
+def _part(connection: Connection, source: Source, kept: Kept, known: ledger.Known) -> int:
+    """The part that a file's rows come back as: the one that they were, unless that is taken."""
+    own = ledger.current_loads(connection, source.name, kept.file_name)
+    return known.part if kept.part in {load.part for load in own} else kept.part
 
 
 def _delivery(settings: Settings, source: Source, kept: Kept) -> Delivery:
