@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from sluice.errors import ConfigError
+from sluice.errors import ConfigError, RetriableError
 from sluice.loading import SourceReport, load_source
 from sluice.loading.replay import Selection, find_deliveries, replay
 from sluice.loading.withdrawal import withdraw
 from sluice.registry import Source
 from sluice.registry.filters import RecordFilter
+from sluice.warehouse import ledger
+from sluice.warehouse.rejected_rows import rejected_files
 from tests.loading.conftest import ORDERS, Shop
 
 TODAY = datetime.now(UTC).date()
@@ -107,6 +109,50 @@ def test_a_rejected_correction_comes_after_what_it_corrects(shop: Shop) -> None:
         ("a.csv", "loaded", "correction"),
     ]
     assert shop.rows() == [("a.csv", 1, 1, "pen")]
+
+
+@pytest.mark.parametrize("disposition", ["append", "replace"])
+def test_a_rejected_file_waits_on_while_what_came_before_it_is_loaded_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, disposition: str
+) -> None:
+    name = "a.csv" if disposition == "append" else "b.csv"
+    declared = with_keys(write_disposition=disposition)
+    shop.source = declared
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.load()
+    shop.source = with_amount(maximum=1).model_copy(update={"write_disposition": disposition})
+    shop.drop(name, "1,pen,3\n")
+    rejected = shop.load().rejected[0].load_id
+    shop.source = declared
+
+    def cut_off(*_: Any) -> None:
+        raise RetriableError("the warehouse went away")
+
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger, "classify", cut_off)  # asked of those that are not in bronze
+            with pytest.raises(RetriableError):
+                replayed(shop)
+    assert [product for *_, product in shop.rows()] == ["ink"]
+    shown = rejected_files(shop.connection, "orders")
+    assert [(each.load_id, each.rows_rejected) for each in shown] == [(rejected, 1)]
+    assert [(of, outcome) for of, outcome, _ in ends(replayed(shop))] == [
+        ("a.csv", "loaded"),
+        (name, "loaded"),
+    ]
+    assert shop.query("select product from bronze.orders") == [("pen",)]
+    assert rejected_files(shop.connection, "orders") == []
+    assert len(replayed(shop).entries) == 1
+
+
+def test_a_replay_that_mends_records_leaves_no_rejects(shop: Shop) -> None:
+    shop.source = with_amount(maximum=10)
+    shop.drop("a.csv", "1,ink,2\n2,pen,30\n")
+    shop.load()
+    assert [each.rows_rejected for each in rejected_files(shop.connection, "orders")] == [1]
+    shop.source = ORDERS
+    replayed(shop)
+    assert rejected_files(shop.connection, "orders") == []
 
 
 def test_files_and_days_say_which(shop: Shop) -> None:
