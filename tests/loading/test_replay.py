@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from sluice.errors import ConfigError
+from sluice.errors import ConfigError, RetriableError
 from sluice.loading import SourceReport, load_source
 from sluice.loading.replay import Selection, find_deliveries, replay
 from sluice.loading.withdrawal import withdraw
 from sluice.registry import Source
 from sluice.registry.filters import RecordFilter
+from sluice.warehouse import ledger
+from sluice.warehouse.rejected_rows import rejected_files
 from tests.loading.conftest import ORDERS, Shop
 
 TODAY = datetime.now(UTC).date()
@@ -109,6 +111,50 @@ def test_a_rejected_correction_comes_after_what_it_corrects(shop: Shop) -> None:
     assert shop.rows() == [("a.csv", 1, 1, "pen")]
 
 
+@pytest.mark.parametrize("disposition", ["append", "replace"])
+def test_a_rejected_file_waits_on_while_what_came_before_it_is_loaded_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, disposition: str
+) -> None:
+    name = "a.csv" if disposition == "append" else "b.csv"
+    declared = with_keys(write_disposition=disposition)
+    shop.source = declared
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.load()
+    shop.source = with_amount(maximum=1).model_copy(update={"write_disposition": disposition})
+    shop.drop(name, "1,pen,3\n")
+    rejected = shop.load().rejected[0].load_id
+    shop.source = declared
+
+    def cut_off(*_: Any) -> None:
+        raise RetriableError("the warehouse went away")
+
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger, "classify", cut_off)  # asked of those that are not in bronze
+            with pytest.raises(RetriableError):
+                replayed(shop)
+    assert [product for *_, product in shop.rows()] == ["ink"]
+    shown = rejected_files(shop.connection, "orders")
+    assert [(each.load_id, each.rows_rejected) for each in shown] == [(rejected, 1)]
+    assert [(of, outcome) for of, outcome, _ in ends(replayed(shop))] == [
+        ("a.csv", "loaded"),
+        (name, "loaded"),
+    ]
+    assert shop.query("select product from bronze.orders") == [("pen",)]
+    assert rejected_files(shop.connection, "orders") == []
+    assert len(replayed(shop).entries) == 1
+
+
+def test_a_replay_that_mends_records_leaves_no_rejects(shop: Shop) -> None:
+    shop.source = with_amount(maximum=10)
+    shop.drop("a.csv", "1,ink,2\n2,pen,30\n")
+    shop.load()
+    assert [each.rows_rejected for each in rejected_files(shop.connection, "orders")] == [1]
+    shop.source = ORDERS
+    replayed(shop)
+    assert rejected_files(shop.connection, "orders") == []
+
+
 def test_files_and_days_say_which(shop: Shop) -> None:
     odd = "{{ 1 }}; drop table x.csv"
     for number, name in enumerate((odd, "b!.csv", b"\xff.csv")):
@@ -167,6 +213,49 @@ def test_parts_stay_parts(shop: Shop) -> None:
         (1,),
         (2,),
     ]
+
+
+def parts(shop: Shop) -> list[tuple[Any, ...]]:
+    """Part, product and file of what is in bronze."""
+    return shop.query(
+        "select part, product, loads.file_name from bronze.orders"
+        " join ops.loads on load_id = _load_id join ops.files on current_load_id = load_id"
+        " order by 1, 2"
+    )
+
+
+def test_every_part_of_a_withdrawn_file_comes_back_as_the_part_that_it_was(shop: Shop) -> None:
+    shop.drop("a.csv", "1,old,2\n")
+    shop.load()
+    shop.drop("a.csv", "1,ink,2\n")  # takes the place of all before it
+    shop.load()
+    shop.source = with_keys(on_changed_file="append")
+    for product in ("pen", "cup"):
+        shop.drop("a.csv", f"1,{product},2\n")
+        shop.load()
+    replayed(shop)  # so that the loads' order tells nothing of the parts'
+    before = parts(shop)
+    assert [part for part, *_ in before] == [1, 2, 3]
+    withdraw(shop.settings, shop.source, "a.csv")
+
+    hidden = {path: path.with_name("hidden") for path in shop.settings.archive.rglob("a.csv")}
+    for path, place in hidden.items():
+        if "ink" in path.read_text():
+            path.rename(place)
+    assert [entry.outcome for entry in replayed(shop, "a.csv").entries] == ["loaded", "loaded"]
+    assert parts(shop) == before[1:]
+    for path, place in hidden.items():
+        if place.exists():
+            place.rename(path)
+    report = replayed(shop, "a.csv")
+    assert (len(report.entries), report.left) == (3, ())
+    assert parts(shop) == before
+
+    withdraw(shop.settings, shop.source, "a.csv")
+    shop.drop("a.csv", "1,pad,2\n")  # delivered anew, what was withdrawn is not meant any more
+    shop.load()
+    assert len(replayed(shop, "a.csv").entries) == 1
+    assert parts(shop) == [(1, "pad", "a.csv")]
 
 
 def test_no_older_file_becomes_the_whole_truth(shop: Shop) -> None:

@@ -48,8 +48,9 @@ def rejects(
 ) -> None:
     """Show the records that could not be loaded: why, where they stand, and what they are.
 
-    Counts are of each file's newest load: once a file is mended and delivered again, its old
-    rejects are history (they stay in ops.rejected_rows). An exported file can be mended and
+    Counts are of each file's newest load, and of a rejected correction that only a replay of the
+    rows before it has followed: once a file is mended and delivered again, its old rejects are
+    history (they stay in ops.rejected_rows). An exported file can be mended and
     dropped into the landing zone: the columns that start with _reject_ are passed over. Values
     that a spreadsheet would run as a formula get an apostrophe before them.
     """

@@ -39,39 +39,82 @@ from sluice.warehouse.fencing import hold_source
 
 logger = logging.getLogger(__name__)
 
-# What is in bronze; what was rejected and not mended by a later delivery; and, only where a file
-# is named, what was withdrawn. The day is that of the folder in which the bytes are kept.
+# What is in bronze; what was rejected and not mended by a later delivery (a replay of the rows that
+# are there, same_again without being skipped, is none); and, only where a file is named, what its
+# newest withdrawal took out and nothing has come for since. That is the newest load of each part,
+# as far back as the load that began the file's rows: one that found none of the name, or took the
+# place of all. The day is that of the folder in which the bytes are kept.
 _KEPT = """
-select * from (
-    select load_id, loads.file_name, content_sha256, stored_path, filters, part,
-        true as is_in_bronze
+with entries as (
+    select loads.*, part
+    from ops.files
+    inner join ops.loads using (file_id)
+    where files.source = %(source)s and files.file_name = any(%(files)s)
+), withdrawals as (
+    select withdrawal.file_name, withdrawal.load_id as withdrawal_id, max(begun.load_id) as begun_id
+    from entries as withdrawal
+    inner join entries as begun
+        on begun.file_name = withdrawal.file_name and begun.load_id < withdrawal.load_id
+    where withdrawal.outcome = 'withdrawn' and begun.outcome = 'loaded'
+        and (
+            begun.delivery_kind in ('new', 'redelivery')
+            or begun.delivery_kind = 'correction' and begun.replaces_load_id is not null
+        )
+        and not exists (
+            select from entries as later
+            where later.file_name = withdrawal.file_name and later.outcome = 'withdrawn'
+                and later.load_id > withdrawal.load_id
+        )
+    group by withdrawal.file_name, withdrawal.load_id
+), withdrawn as (
+    select distinct on (file_id) entries.*, withdrawal_id
+    from withdrawals
+    inner join entries using (file_name)
+    where outcome = 'loaded' and load_id between begun_id and withdrawal_id
+    order by file_id, load_id desc
+)
+select load_id, file_name, content_sha256, stored_path, filters, part, is_in_bronze,
+    case
+        when outcome = 'loaded' and delivery_kind in ('same_again', 'extension') then (
+            select max(came.load_id) from ops.loads as came
+            where came.file_id = kept.file_id and came.load_id < kept.load_id
+                and came.outcome = 'loaded'
+                and came.delivery_kind not in ('same_again', 'extension')
+        )
+        else load_id
+    end as came_as_load_id
+from (
+    select loads.*, part, true as is_in_bronze
     from ops.files
     inner join ops.loads on load_id = current_load_id
     where files.source = %(source)s
     union all
-    select load_id, file_name, content_sha256, stored_path, filters, 1, false
+    select loads.*, 1, false
     from ops.loads
     where source = %(source)s and outcome = 'rejected' and delivery_kind <> 'same_again'
         and not exists (
             select from ops.loads as later
             where later.file_id = loads.file_id and later.load_id > loads.load_id
+                and not (later.delivery_kind = 'same_again' and later.outcome <> 'skipped')
         )
     union all
-    select loads.load_id, loads.file_name, loads.content_sha256, loads.stored_path, loads.filters,
-        1, false
-    from ops.loads as withdrawal
-    inner join ops.loads on loads.load_id = withdrawal.replaces_load_id
-    where withdrawal.source = %(source)s and withdrawal.outcome = 'withdrawn'
-        and withdrawal.file_name = any(%(files)s)
-        and not exists (
-            select from ops.loads as later
-            where later.file_id = withdrawal.file_id and later.load_id > withdrawal.load_id
-        )
+    select loads.*, withdrawn.part, false
+    from withdrawn
+    inner join ops.loads using (load_id)
+    where not exists (
+        select from entries as later
+        where later.file_name = withdrawn.file_name and later.load_id > withdrawal_id
+            -- Another part that a replay has brought back, from where it was, is not in its way.
+            and not exists (
+                select from withdrawn as other
+                where other.stored_path = later.stored_path and other.file_id <> withdrawn.file_id
+            )
+    )
 ) as kept
 where (%(files)s::text[] is null or file_name = any(%(files)s))
     and (%(first)s::date is null or split_part(stored_path, '/', 3)::date >= %(first)s)
     and (%(last)s::date is null or split_part(stored_path, '/', 3)::date <= %(last)s)
-order by load_id
+order by came_as_load_id
 """
 
 
@@ -113,6 +156,7 @@ class Kept:
         filters: how much of it was wanted; the whole file where None.
         part: which part of its file its rows are.
         is_in_bronze: whether rows of it are in bronze.
+        came_as_load_id: the entry by which its bytes came, before they were loaded again.
     """
 
     load_id: int
@@ -122,10 +166,11 @@ class Kept:
     filters: Sequence[str] | None
     part: int
     is_in_bronze: bool
+    came_as_load_id: int
 
 
 def find_deliveries(settings: Settings, source: Source, selection: Selection) -> list[Kept]:
-    """The deliveries that a replay would load again, in the order of their loads.
+    """The deliveries that a replay would load again, in the order in which they came.
 
     Raises:
         ConfigError: there is none, or none of a name that was asked for.
@@ -249,6 +294,8 @@ def _replay_one(
         )
     else:
         known = ledger.classify(connection, source, kept.file_name, kept.content_sha256, scope)
+        if source.on_changed_file == "append":
+            known = replace(known, part=_part(connection, source, kept, known))
     if known.action == "skip":
         return None
     attempt = _Replay(connection, settings, source, delivery, tell, kept)
@@ -266,6 +313,12 @@ def _replay_one(
                 entry = attempt.end("rejected", kept.content_sha256, known, error)
                 ledger.mark_stored(connection, entry.load_id)
     return entry
+
+
+def _part(connection: Connection, source: Source, kept: Kept, known: ledger.Known) -> int:
+    """The part that a file's rows come back as: the one that they were, unless that is taken."""
+    own = ledger.current_loads(connection, source.name, kept.file_name)
+    return known.part if kept.part in {load.part for load in own} else kept.part
 
 
 def _delivery(settings: Settings, source: Source, kept: Kept) -> Delivery:
@@ -322,9 +375,11 @@ def _find(connection: Connection, source: Source, selection: Selection) -> list[
 def _newest_truth(kept: Sequence[Kept]) -> list[Kept]:
     """Of a source whose newest delivery is all that there is: no older one takes its place."""
     in_bronze = [delivery for delivery in kept if delivery.is_in_bronze]
-    truth = max((delivery.load_id for delivery in in_bronze), default=0)
+    truth = max((delivery.came_as_load_id for delivery in in_bronze), default=0)
     later = [
-        delivery for delivery in kept if not delivery.is_in_bronze and delivery.load_id > truth
+        delivery
+        for delivery in kept
+        if not delivery.is_in_bronze and delivery.came_as_load_id > truth
     ]
     return [*in_bronze, *later[-1:]]
 

@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 
 @dataclass(frozen=True)
 class RejectedFile:
-    """A file whose newest load has rejected records.
+    """A load with rejected records that nothing has mended; see ``rejected_files``.
 
     Attributes:
         load_id: that load.
@@ -64,19 +64,28 @@ class RejectCount:
 def rejected_files(
     connection: Connection, source: str, file_name: str | None = None
 ) -> list[RejectedFile]:
-    """The files of a source whose newest load has rejected records, newest first."""
+    """The files of a source whose newest load has rejected records, newest first.
+
+    A rejected correction is shown until another delivery of its file is loaded or rejected: that
+    the rows before it were loaded again (``same_again``) has not mended it.
+    """
     with connection.cursor(row_factory=class_row(RejectedFile)) as cursor:
         return cursor.execute(
             """
             select load_id, file_name, outcome, rows_loaded, rows_rejected, reject_reason,
                 file_columns, loaded_at
-            from (
-                select distinct on (file_id) * from ops.loads
-                where source = %(source)s and outcome <> 'skipped'
-                    and (%(file)s::text is null or file_name = %(file)s)
-                order by file_id, load_id desc
-            ) as newest
-            where rows_rejected > 0
+            from ops.loads
+            where source = %(source)s and rows_rejected > 0
+                and (%(file)s::text is null or file_name = %(file)s)
+                and not exists (
+                    select from ops.loads as later
+                    where later.file_id = loads.file_id and later.load_id > loads.load_id
+                        and later.outcome <> 'skipped'
+                        and not (
+                            loads.outcome = 'rejected' and loads.delivery_kind <> 'same_again'
+                            and later.delivery_kind = 'same_again'
+                        )
+                )
             order by load_id desc
             """,
             {"source": source, "file": file_name},
