@@ -189,6 +189,16 @@ def test_what_would_go_wrong_with_an_older_table_is_an_error(
         shop.load()
 
 
+@pytest.mark.parametrize("name", ["timestamp", "end"])
+def test_a_column_may_be_named_like_a_keyword(shop: Shop, name: str) -> None:
+    columns = {"order_id": {"data_type": "bigint"}, name: {"data_type": "date"}}
+    shop.source = source(columns=columns, partition_by={"column": name})
+    for number in (1, 2):
+        shop.drop(f"{number}.csv", f"{number},2024-02-24\n", f"order_id,{name}\n")
+        assert shop.outcomes() == [("loaded", "new")]
+    assert places(shop) == {"2024_02": [1, 2]}
+
+
 def test_rules_duplicates_and_filters_work_in_partitions(shop: Shop) -> None:
     columns = {
         "order_id": {"data_type": "bigint", "unique": True},

@@ -70,10 +70,15 @@ def divide_table(connection: Connection, source: Source, row_number_cache: int) 
         return False
     parts = _Partitions(source, source.partition_by)
     row = connection.execute(
-        "select relkind, pg_get_partkeydef(oid) from pg_class where oid = to_regclass(%s)",
-        (parts.regclass,),
+        """
+        select relkind, key, key = format('RANGE (%%I)', %s::text)
+        from pg_class
+        cross join lateral pg_get_partkeydef(oid) as key
+        where oid = to_regclass(%s)
+        """,  # %I, since PostgreSQL quotes names that are its keywords
+        (parts.by.column, parts.regclass),
     ).fetchone()
-    if row is None or row[1] == f"RANGE ({parts.by.column})":
+    if row is None or row[2]:
         return False
     if row[0] == "p":
         raise ConfigError(
