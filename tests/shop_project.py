@@ -65,8 +65,8 @@ def reuse_parse(settings: Settings, *pipelines: str) -> None:
         for pipeline in pipelines
     ]
     if not kept.exists():
-        dbt.parse(settings, pipelines[0])
-        shutil.copy(places[0], kept)
+        with dbt.parsed(settings, pipelines[0]):
+            shutil.copy(places[0], kept)
     for place in places:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(kept, place)

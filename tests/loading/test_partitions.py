@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import date
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 
 from sluice.errors import ConfigError
 from sluice.loading import load_source, partitions
@@ -112,6 +115,35 @@ def test_a_reader_of_the_table_holds_up_no_load(
     assert places(shop) == {"2024_02": [1], "2024_03": [2]}
 
 
+def test_only_what_is_new_in_the_default_partition_is_looked_at(shop: Shop) -> None:
+    shop.source = source()
+    shop.drop("a.csv", "1,\n", HEADER)
+    shop.load()
+    shop.query(
+        "insert into bronze.orders (_load_id, order_id, day)"
+        " values (1, 2, '2024-02-24') returning 1"
+    )
+    shop.drop("b.csv", "3,\n", HEADER)
+    shop.load()
+    assert places(shop) == {"default": [1, 2, 3]}
+
+
+def test_what_was_not_moved_because_of_a_kill_or_readers_is_moved_by_a_later_load(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.source = source()
+    with monkeypatch.context() as patched:
+        patched.setattr("sluice.loading.loader.make_expected", lambda *_: None)
+        for month, error in enumerate((KeyboardInterrupt, LockNotAvailable, LockNotAvailable), 1):
+            patched.setattr(partitions, "_make_all", Mock(side_effect=error))
+            shop.drop(f"{month}.csv", f"{month},2024-0{month}-24\n", HEADER)
+            with suppress(KeyboardInterrupt):
+                shop.load()
+    assert places(shop) == {"default": [1, 2, 3]}
+    shop.load()
+    assert places(shop) == {"2024_01": [1], "2024_02": [2], "2024_03": [3]}
+
+
 def test_there_is_an_end_to_how_many_are_made(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -187,6 +219,16 @@ def test_what_would_go_wrong_with_an_older_table_is_an_error(
     shop.source = source(columns=columns, partition_by={"column": "paid"})
     with pytest.raises(ConfigError, match=r"is divided by RANGE \(day\)"):
         shop.load()
+
+
+@pytest.mark.parametrize("name", ["timestamp", "end"])
+def test_a_column_may_be_named_like_a_keyword(shop: Shop, name: str) -> None:
+    columns = {"order_id": {"data_type": "bigint"}, name: {"data_type": "date"}}
+    shop.source = source(columns=columns, partition_by={"column": name})
+    for number in (1, 2):
+        shop.drop(f"{number}.csv", f"{number},2024-02-24\n", f"order_id,{name}\n")
+        assert shop.outcomes() == [("loaded", "new")]
+    assert places(shop) == {"2024_02": [1, 2]}
 
 
 def test_rules_duplicates_and_filters_work_in_partitions(shop: Shop) -> None:

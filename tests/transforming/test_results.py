@@ -10,11 +10,12 @@ from sluice.transforming.results import ROWS_KEPT, keep_failing_rows
 from tests.shop_project import ShopProject
 
 
-def build(connection: Connection, *results: NodeResult) -> int:
+def build(connection: Connection, *results: NodeResult, pipeline: str = "shop") -> int:
     """Record a build with these results, and keep their rows."""
     row = connection.execute(
-        "insert into ops.transformations (pipeline, run_id) values ('shop', 'test')"
-        " returning transformation_id"
+        "insert into ops.transformations (pipeline, run_id) values (%s, 'test')"
+        " returning transformation_id",
+        (pipeline,),
     ).fetchone()
     assert row
     for result in results:
@@ -60,6 +61,14 @@ def test_rows_are_kept_as_the_newest_build_found_them(transformer: Connection) -
     assert list(kept[0][2]) == ["bytes"]  # type: ignore[call-overload]
     assert kept[-1][0] == "test.sluice.other.0a1b"
     assert warned_tests(transformer, second) == []
+
+
+def test_a_shared_models_test_keeps_the_rows_of_each_pipeline(transformer: Connection) -> None:
+    transformer.autocommit = True
+    build(transformer, result("select 1 as one"))
+    build(transformer, result("select 2 as two"), pipeline="other")
+    build(transformer, result("select 3 as three"))
+    assert sorted(str(row[2]) for row in rows(transformer)) == ["{'three': 3}", "{'two': 2}"]
 
 
 def test_rows_that_cannot_be_kept_stop_nothing(transformer: Connection) -> None:

@@ -70,10 +70,15 @@ def divide_table(connection: Connection, source: Source, row_number_cache: int) 
         return False
     parts = _Partitions(source, source.partition_by)
     row = connection.execute(
-        "select relkind, pg_get_partkeydef(oid) from pg_class where oid = to_regclass(%s)",
-        (parts.regclass,),
+        """
+        select relkind, key, key = format('RANGE (%%I)', %s::text)
+        from pg_class
+        cross join lateral pg_get_partkeydef(oid) as key
+        where oid = to_regclass(%s)
+        """,  # %I, since PostgreSQL quotes names that are its keywords
+        (parts.by.column, parts.regclass),
     ).fetchone()
-    if row is None or row[1] == f"RANGE ({parts.by.column})":
+    if row is None or row[2]:
         return False
     if row[0] == "p":
         raise ConfigError(
@@ -135,18 +140,25 @@ def make_expected(
 
 
 def spread(connection: Connection, source: Source) -> None:
-    """Make the partitions of what is in the default partition, and move it there.
+    """Make the partitions of what came to the default partition, and move it there.
 
-    The connection is in autocommit.
+    Only the rows of loads after the last look are looked at. How far that was is in the default
+    partition's comment, written with what was made: whatever keeps a look from its end, a kill or
+    a reader, the next one makes up for it. The connection is in autocommit.
     """
     if source.partition_by is None:
         return
     parts = _Partitions(source, source.partition_by)
     column = Identifier(parts.by.column)
-    query = SQL("select distinct {} from {} where {}").format(
-        parts.start_of(column), parts.default, _is_in_range(column)
-    )
-    _make(connection, parts, connection.execute(query).fetchall())
+    query = SQL(
+        "select case when {} then {} end, max(_load_id) from {} where _load_id > coalesce("
+        "substring(obj_description(to_regclass(%s), 'pg_class') from '[0-9]+$')::bigint, 0)"
+        " group by 1"
+    ).format(_is_in_range(column), parts.start_of(column), parts.default)
+    rows = connection.execute(query, (parts.default.as_string(connection),)).fetchall()
+    if rows:
+        starts = [(start,) for start, _ in rows if start is not None]
+        _make(connection, parts, starts, looked_at=max(load_id for _, load_id in rows))
 
 
 @dataclass(frozen=True)
@@ -225,33 +237,48 @@ def _is_in_range(moment: Composable) -> Composable:
     )
 
 
-def _make(connection: Connection, parts: _Partitions, starts: Sequence[tuple[date]]) -> None:
-    """Make those partitions that are missing, as far as there may be so many."""
-    if not starts:
-        return
+def _make(
+    connection: Connection,
+    parts: _Partitions,
+    starts: Sequence[tuple[date]],
+    looked_at: int | None = None,
+) -> None:
+    """Make those partitions that are missing, as far as there may be so many.
+
+    Args:
+        connection: in autocommit.
+        parts: the source's partitions.
+        starts: the first days of those that are needed.
+        looked_at: the last load whose rows in the default partition say so.
+    """
     table = f"bronze.{parts.source.name}"
     count = connection.execute(
         "select count(*) from pg_inherits where inhparent = to_regclass(%s)", (parts.regclass,)
     ).fetchone()
     room = max(MOST_PARTITIONS - (count[0] if count else 0), 0)
     missing = _missing(connection, parts, [start for (start,) in starts])
+    made = missing[:room]
     if len(missing) > room:
         logger.warning(
             "%s has too many partitions for %s more: their records stay in the default one",
             table,
             len(missing) - room,
         )
-    if not missing[:room]:
+    if not made and looked_at is None:
         return
     try:
         with connection.transaction():
             connection.execute(SQL("set local lock_timeout = {}").format(Literal(LOCK_TIMEOUT)))
-            _make_all(connection, parts, missing[:room])
+            if made:
+                _make_all(connection, parts, made)
+            if looked_at is not None:
+                comment = Literal(f"Looked through for partitions up to load {looked_at}")
+                connection.execute(SQL("comment on table {} is {}").format(parts.default, comment))
     except errors.LockNotAvailable:
         logger.info("%s is being read: the next load goes on dividing it", table)
     else:
-        names = ", ".join(map(parts.name, missing[:room]))
-        logger.info("%s has gained partitions: %s", table, names)
+        if made:
+            logger.info("%s has gained partitions: %s", table, ", ".join(map(parts.name, made)))
 
 
 def _missing(connection: Connection, parts: _Partitions, starts: list[date]) -> list[date]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluice.errors import ConfigError, TransformError
 from sluice.settings import Settings
-from sluice.transforming.broken_models import broken_folders, copy_without
+from sluice.transforming.broken_models import broken_folders, copy_without, model_names
 from sluice.warehouse.connections import connection_parameters, libpq_environment
 
 if TYPE_CHECKING:
@@ -67,11 +67,13 @@ class Project:
         pipeline: whose models are meant.
         manifest: what dbt knows of the project.
         folder: where it was parsed; not the project's own where models of others are left out.
+        left_out: the names of the models that were left out.
     """
 
     pipeline: str
     manifest: Manifest
     folder: Path
+    left_out: frozenset[str] = frozenset()
 
     def marts(self) -> list[Mart]:
         """The pipeline's gold models, by name.
@@ -201,36 +203,44 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     return environment
 
 
-def parse(settings: Settings, pipeline: str) -> Project:
+@contextmanager
+def parsed(settings: Settings, pipeline: str) -> Iterator[Project]:
     """Parse the dbt project; quick when little changed since the last time.
 
-    Where models of other pipelines cannot be parsed, it is parsed without those.
+    Where models of other pipelines cannot be parsed, it is parsed without those, in a copy that is
+    there until the block ends.
 
     Raises:
         ConfigError: the models that the pipeline is built from cannot be parsed.
     """
     folder, excluded = settings.dbt, set[str]()
-    first_message = ""
-    while True:
-        outcome = _invoke(settings, pipeline, ["parse"], folder)
-        if outcome.success:
-            if excluded:
-                names = ", ".join(sorted(excluded))
-                logger.warning(
-                    "%s is built without dbt's models of %s: %s", pipeline, names, first_message
-                )
-            return Project(pipeline, outcome.result, folder)
-        message = str(outcome.exception).strip()
-        first_message = first_message or message
-        broken = broken_folders(message, settings.dbt) - excluded
-        if not broken or pipeline in broken:
-            raise ConfigError(
-                f"The dbt project cannot be parsed: {first_message}",
-                f"Mend it under {settings.dbt}, then run: ./sluice check",
+    messages: list[str] = []
+    with ExitStack() as copies:
+        while not (outcome := _invoke(settings, pipeline, ["parse"], folder)).success:
+            messages.append(str(outcome.exception).strip())
+            # A message may name the pipeline beside another: two models of one name.
+            broken = broken_folders(messages[-1], settings.dbt) - excluded - {pipeline}
+            if not broken:
+                raise _unparsable(settings, messages, excluded)
+            excluded |= broken
+            parent = settings.home / "dbt" / pipeline
+            folder = copies.enter_context(copy_without(settings.dbt, excluded, parent))
+        if excluded:
+            names = ", ".join(sorted(excluded))
+            logger.warning(
+                "%s is built without dbt's models of %s: %s", pipeline, names, messages[0]
             )
-        excluded |= broken
-        target = settings.home / "dbt" / pipeline / "project"
-        folder = copy_without(settings.dbt, excluded, target)
+        left_out = model_names(settings.dbt, excluded)
+        yield Project(pipeline, outcome.result, folder, left_out)
+
+
+def _unparsable(
+    settings: Settings, messages: Sequence[str], excluded: Collection[str]
+) -> ConfigError:
+    text = f"The dbt project cannot be parsed: {messages[0]}"
+    if excluded:
+        text += f"\nNor without the models of {', '.join(sorted(excluded))}: {messages[-1]}"
+    return ConfigError(text, f"Mend it under {settings.dbt}, then run: ./sluice check")
 
 
 def parse_problem(settings: Settings) -> str | None:

@@ -88,7 +88,9 @@ def warned_tests(connection: Connection, transformation_id: int) -> list[TestWar
 def keep_failing_rows(
     connection: Connection, transformation_id: int, results: Sequence[NodeResult]
 ) -> None:
-    """Keep the first rows of each test that warned or failed; those of its earlier builds go.
+    """Keep the first rows of each test that warned or failed; those of earlier builds go.
+
+    Those that a build of another pipeline found stay: a test of shared models is in several.
 
     Args:
         connection: the transformer's, in autocommit, while nobody else builds the models.
@@ -105,7 +107,18 @@ def keep_failing_rows(
 
 
 def _keep(connection: Connection, transformation_id: int, result: NodeResult) -> None:
-    connection.execute("delete from ops.failing_rows where unique_id = %s", (result.unique_id,))
+    connection.execute(
+        """
+        delete from ops.failing_rows
+        using ops.transformations
+        where failing_rows.unique_id = %s
+            and transformations.transformation_id = failing_rows.transformation_id
+            and transformations.pipeline = (
+                select pipeline from ops.transformations where transformation_id = %s
+            )
+        """,
+        (result.unique_id, transformation_id),
+    )
     if not result.compiled_code:
         return
     connection.execute(SQL("set local statement_timeout = {}").format(Literal(_LONGEST_QUERY)))

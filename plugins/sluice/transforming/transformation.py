@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
-from sluice.errors import SluiceError, TransformError
+from sluice.errors import ConfigError, SluiceError, TransformError
 from sluice.registry import Pipeline
 from sluice.settings import Settings
 from sluice.transforming import dbt
@@ -91,7 +91,24 @@ def transform(
         ConfigError: the dbt project does not fit.
         RetriableError: the warehouse went away, or another build holds a model for too long.
     """
-    project = dbt.parse(settings, pipeline.name)
+    with dbt.parsed(settings, pipeline.name) as project:
+        transformation_id, results = _build(settings, pipeline, project, run_id, full_refresh)
+    for result in results:
+        logger.info("%s: %s in %.2f s", result.unique_id, result.status, result.execution_seconds)
+        if result.status == "warn":
+            logger.warning("%s: %s", result.unique_id, result.message)
+    if failures := [result for result in results if result.is_failure]:
+        raise TransformError(
+            failure_message(pipeline.name, failures),
+            f"Gold is as it was. dbt's log: {dbt.log_folder(settings, pipeline.name) / 'dbt.log'}",
+        )
+    return transformation_id
+
+
+def _build(
+    settings: Settings, pipeline: Pipeline, project: dbt.Project, run_id: str, full_refresh: bool
+) -> tuple[int, list[dbt.NodeResult]]:
+    """Build under the models' locks, and record what came of it."""
     marts = project.marts()
     locks = dict.fromkeys(project.marts_read(pipeline.reads), "pg_advisory_lock_shared")
     locks |= dict.fromkeys(project.models_built(), "pg_advisory_lock")
@@ -106,6 +123,7 @@ def transform(
         for model, lock in sorted(locks.items()):  # every run takes its locks in this order
             take = SQL("select {}(%s)").format(Identifier(lock))
             connection.execute(take, (advisory_key("model", model),))
+        _refuse_taken_models(connection, project)
         transformation_id = _begin(connection, pipeline, run_id, marts)
         try:
             results = dbt.build(settings, project, full_refresh=full_refresh)
@@ -117,16 +135,37 @@ def transform(
         status = "failed" if failures else "passed"
         _end(connection, transformation_id, status, error_message, results)
         keep_failing_rows(connection, transformation_id, results)
-    for result in results:
-        logger.info("%s: %s in %.2f s", result.unique_id, result.status, result.execution_seconds)
-        if result.status == "warn":
-            logger.warning("%s: %s", result.unique_id, result.message)
-    if error_message:
-        raise TransformError(
-            error_message,
-            f"Gold is as it was. dbt's log: {dbt.log_folder(settings, pipeline.name) / 'dbt.log'}",
+    return transformation_id, results
+
+
+def _refuse_taken_models(connection: Connection, project: dbt.Project) -> None:
+    """Of two models of one name, each left out for the other, only one may write the table."""
+    names = project.left_out.intersection(project.models_built())
+    if not names:
+        return
+    row = connection.execute(
+        """
+        select name, built.pipeline
+        from unnest(%s::text[]) as given (name)
+        cross join lateral (
+            select pipeline
+            from ops.node_results
+            inner join ops.transformations using (transformation_id)
+            where split_part(unique_id, '.', 3) = name
+                and resource_type = 'model' and node_results.status = 'success'
+            order by transformation_id desc limit 1
+        ) as built
+        where built.pipeline <> %s
+        order by name limit 1
+        """,
+        (sorted(names), project.pipeline),
+    ).fetchone()
+    if row:
+        raise ConfigError(
+            f"Pipeline {project.pipeline} has a model {row[0]}, and so has {row[1]}, which has"
+            " built it: both would write one table.",
+            f"Give the model another name: {project.pipeline}'s, as {row[1]} goes on with its own.",
         )
-    return transformation_id
 
 
 def failure_message(pipeline: str, failures: Sequence[dbt.NodeResult]) -> str:
