@@ -62,7 +62,7 @@ def test_workers_bound_what_runs_at_once(settings: Settings) -> None:
     options = container_options(settings.model_copy(update={"parallelism": 7}), WORKER)
 
     assert options["core"]["executor"] == "CeleryExecutor"
-    assert options["core"]["parallelism"] == "0"
+    assert options["core"]["parallelism"] == "1000"
     assert options["celery"]["worker_concurrency"] == "7"
     assert options["celery"]["broker_url"] == f"redis://:{password(settings, 'redis')}@redis:6379/0"
 

@@ -50,12 +50,15 @@ def container_options(settings: Settings, component: str) -> dict[str, dict[str,
         "task_instance_heartbeat_timeout": "60",
     }
     if component in (CELERY_SCHEDULER, WORKER):
-        options["core"] |= {"executor": CELERY, "parallelism": "0"}  # the workers bound it
+        # Of all workers together; each has its own bound, and so have the pools.
+        options["core"] |= {"executor": CELERY, "parallelism": "1000"}
         secret = password(settings, BROKER_SECRET)
         options["celery"] = {
             "broker_url": f"redis://:{secret}@{BROKER}",
             "worker_concurrency": str(settings.parallelism),
         }
+        # The default, said: a task that takes longer, in seconds, would be given out twice.
+        options["celery_broker_transport_options"] = {"visibility_timeout": "86400"}
         # The executor does not wait by itself, as the one on one machine does.
         options["scheduler"]["scheduler_idle_sleep_time"] = "0.25"
     return options
