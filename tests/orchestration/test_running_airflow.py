@@ -122,7 +122,8 @@ def test_a_load_that_has_to_wait_for_long_is_tried_again(instance: Instance) -> 
 def test_a_pool_that_was_deleted_is_made_again(instance: Instance) -> None:
     before, orders = len(instance.runs()), instance.orders()
     assert instance.ask("pools/sluice_dbt")["slots"] == instance.settings.dbt_slots
-    instance.ask("pools/sluice_dbt?update_mask=slots", {"slots": 1}, method="PATCH")
+    changed = {"pool": "sluice_dbt", "slots": 1, "description": "", "include_deferred": False}
+    instance.ask("pools/sluice_dbt", changed, method="PATCH")
     instance.ask("pools/sluice_load", method="DELETE")
     instance.shop.drop("pool.csv", "9,ink,2\n")
     instance.wait_for_orders(orders + 1)
