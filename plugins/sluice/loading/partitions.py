@@ -312,13 +312,15 @@ def _missing(connection: Connection, parts: _Partitions, starts: list[date]) -> 
 def _make_all(connection: Connection, parts: _Partitions, starts: Sequence[date]) -> None:
     """Make partitions, with all rows of their times that are in the default one.
 
-    They are filled in one pass before they are attached, so that readers wait for a moment only.
+    They are filled in one pass before they are attached, and checked while they are filled, so
+    that attaching them does not look through them: readers wait from the first detach to the end.
     The rows are moved, row by row: another table in the place of the default one would be
     empty to whoever has a snapshot of before. The default one steps aside meanwhile, as it would
     be looked through for each partition that is attached beside it.
     """
     staging = Identifier("bronze", f"_{parts.source.name}_staging")
     table, default = parts.table, parts.default
+    day, check = Identifier(parts.by.column), Identifier("_is_of_its_time")
     connection.execute(
         SQL("create table {} (like {} including defaults) {}").format(
             staging, table, partition_clause(parts.source)
@@ -327,15 +329,17 @@ def _make_all(connection: Connection, parts: _Partitions, starts: Sequence[date]
     bounds = [(Identifier("bronze", parts.name(start)), *parts.bounds(start)) for start in starts]
     for name, first, end in bounds:
         connection.execute(
-            SQL("create table {} partition of {} for values from ({}) to ({})").format(
-                name, staging, first, end
-            )
+            SQL(
+                "create table {name} partition of {staging} (constraint {check}"
+                " check ({day} is not null and {day} >= {first} and {day} < {end}))"
+                " for values from ({first}) to ({end})"
+            ).format(name=name, staging=staging, check=check, day=day, first=first, end=end)
         )
     connection.execute(
         SQL(
             "with moved as (delete from {} where {} = any(%s) returning *)"
             " insert into {} select * from moved"
-        ).format(default, parts.start_of(Identifier(parts.by.column)), staging),
+        ).format(default, parts.start_of(day), staging),
         (list(starts),),
     )
     connection.execute(SQL("alter table {} detach partition {}").format(table, default))
@@ -346,5 +350,6 @@ def _make_all(connection: Connection, parts: _Partitions, starts: Sequence[date]
                 table, name, first, end
             )
         )
+        connection.execute(SQL("alter table {} drop constraint {}").format(name, check))
     connection.execute(SQL("alter table {} attach partition {} default").format(table, default))
     connection.execute(SQL("drop table {}").format(staging))
