@@ -151,10 +151,11 @@ def spread(connection: Connection, source: Source) -> None:
     parts = _Partitions(source, source.partition_by)
     column = Identifier(parts.by.column)
     query = SQL(
-        "select case when {} then {} end, max(_load_id) from {} where _load_id > coalesce("
-        "substring(obj_description(to_regclass(%s), 'pg_class') from '[0-9]+$')::bigint, 0)"
+        "select case when {} then {} end, max(_load_id) from {} where _load_id > (select coalesce("
+        "substring(obj_description(to_regclass(%s), 'pg_class') from '[0-9]+$')::bigint, 0))"
         " group by 1"
     ).format(_is_in_range(column), parts.start_of(column), parts.default)
+    # The comment is read in a query of its own: without, it would be read for each row.
     rows = connection.execute(query, (parts.default.as_string(connection),)).fetchall()
     if rows:
         starts = [(start,) for start, _ in rows if start is not None]
