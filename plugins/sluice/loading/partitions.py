@@ -313,8 +313,8 @@ def _missing(connection: Connection, parts: _Partitions, starts: list[date]) -> 
 def _make_all(connection: Connection, parts: _Partitions, starts: Sequence[date]) -> None:
     """Make partitions, with all rows of their times that are in the default one.
 
-    They are filled in one pass before they are attached, and checked while they are filled, so
-    that attaching them does not look through them: readers wait from the first detach to the end.
+    They are filled in one pass before they are attached, and checked and indexed while they are
+    filled, so that attaching does not look through them: readers wait from the first detach on.
     The rows are moved, row by row: another table in the place of the default one would be
     empty to whoever has a snapshot of before. The default one steps aside meanwhile, as it would
     be looked through for each partition that is attached beside it.
@@ -323,7 +323,7 @@ def _make_all(connection: Connection, parts: _Partitions, starts: Sequence[date]
     table, default = parts.table, parts.default
     day, check = Identifier(parts.by.column), Identifier("_is_of_its_time")
     connection.execute(
-        SQL("create table {} (like {} including defaults) {}").format(
+        SQL("create table {} (like {} including defaults including indexes) {}").format(
             staging, table, partition_clause(parts.source)
         )
     )
