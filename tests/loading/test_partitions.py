@@ -14,6 +14,7 @@ from psycopg.errors import LockNotAvailable
 
 from sluice.errors import ConfigError
 from sluice.loading import load_source, partitions
+from sluice.loading.table import ensure_table
 from sluice.loading.withdrawal import withdraw
 from sluice.registry import Source
 from sluice.registry.filters import RecordFilter
@@ -142,6 +143,29 @@ def test_what_was_not_moved_because_of_a_kill_or_readers_is_moved_by_a_later_loa
     assert places(shop) == {"default": [1, 2, 3]}
     shop.load()
     assert places(shop) == {"2024_01": [1], "2024_02": [2], "2024_03": [3]}
+
+
+def test_partitions_that_are_attached_are_not_looked_through(
+    shop: Shop, loader: Connection
+) -> None:
+    """Readers would wait meanwhile."""
+    shop.source = source(partition_by=None)
+    shop.drop("a.csv", "1,2024-02-24\n2,2024-03-24\n3,\n", HEADER)
+    shop.load()
+    shop.source = source()
+    ensure_table(loader, shop.source)
+    told: list[str | None] = []
+    loader.add_notice_handler(lambda notice: told.append(notice.message_primary))
+    loader.execute("set client_min_messages = debug1")
+    partitions.spread(loader, shop.source)
+    assert places(shop) == {"2024_02": [1], "2024_03": [2], "default": [3]}
+    for name in ("_orders_2024_02", "_orders_2024_03"):
+        implied = f'partition constraint for table "{name}" is implied by existing constraints'
+        assert implied in told
+        later = told[told.index(implied) :]
+        assert not any(str(message).startswith("building index") for message in later)
+    assert any(str(message).startswith("building index") for message in told)  # before
+    assert shop.query("select conname from pg_constraint where conname like '%time%'") == []
 
 
 def test_there_is_an_end_to_how_many_are_made(

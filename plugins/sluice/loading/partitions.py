@@ -151,10 +151,11 @@ def spread(connection: Connection, source: Source) -> None:
     parts = _Partitions(source, source.partition_by)
     column = Identifier(parts.by.column)
     query = SQL(
-        "select case when {} then {} end, max(_load_id) from {} where _load_id > coalesce("
-        "substring(obj_description(to_regclass(%s), 'pg_class') from '[0-9]+$')::bigint, 0)"
+        "select case when {} then {} end, max(_load_id) from {} where _load_id > (select coalesce("
+        "substring(obj_description(to_regclass(%s), 'pg_class') from '[0-9]+$')::bigint, 0))"
         " group by 1"
     ).format(_is_in_range(column), parts.start_of(column), parts.default)
+    # The comment is read in a query of its own: without, it would be read for each row.
     rows = connection.execute(query, (parts.default.as_string(connection),)).fetchall()
     if rows:
         starts = [(start,) for start, _ in rows if start is not None]
@@ -312,30 +313,34 @@ def _missing(connection: Connection, parts: _Partitions, starts: list[date]) -> 
 def _make_all(connection: Connection, parts: _Partitions, starts: Sequence[date]) -> None:
     """Make partitions, with all rows of their times that are in the default one.
 
-    They are filled in one pass before they are attached, so that readers wait for a moment only.
+    They are filled in one pass before they are attached, and checked and indexed while they are
+    filled, so that attaching does not look through them: readers wait from the first detach on.
     The rows are moved, row by row: another table in the place of the default one would be
     empty to whoever has a snapshot of before. The default one steps aside meanwhile, as it would
     be looked through for each partition that is attached beside it.
     """
     staging = Identifier("bronze", f"_{parts.source.name}_staging")
     table, default = parts.table, parts.default
+    day, check = Identifier(parts.by.column), Identifier("_is_of_its_time")
     connection.execute(
-        SQL("create table {} (like {} including defaults) {}").format(
+        SQL("create table {} (like {} including defaults including indexes) {}").format(
             staging, table, partition_clause(parts.source)
         )
     )
     bounds = [(Identifier("bronze", parts.name(start)), *parts.bounds(start)) for start in starts]
     for name, first, end in bounds:
         connection.execute(
-            SQL("create table {} partition of {} for values from ({}) to ({})").format(
-                name, staging, first, end
-            )
+            SQL(
+                "create table {name} partition of {staging} (constraint {check}"
+                " check ({day} is not null and {day} >= {first} and {day} < {end}))"
+                " for values from ({first}) to ({end})"
+            ).format(name=name, staging=staging, check=check, day=day, first=first, end=end)
         )
     connection.execute(
         SQL(
             "with moved as (delete from {} where {} = any(%s) returning *)"
             " insert into {} select * from moved"
-        ).format(default, parts.start_of(Identifier(parts.by.column)), staging),
+        ).format(default, parts.start_of(day), staging),
         (list(starts),),
     )
     connection.execute(SQL("alter table {} detach partition {}").format(table, default))
@@ -346,5 +351,6 @@ def _make_all(connection: Connection, parts: _Partitions, starts: Sequence[date]
                 table, name, first, end
             )
         )
+        connection.execute(SQL("alter table {} drop constraint {}").format(name, check))
     connection.execute(SQL("alter table {} attach partition {} default").format(table, default))
     connection.execute(SQL("drop table {}").format(staging))
