@@ -194,7 +194,8 @@ def replay(
     """Load deliveries again from where their bytes are kept, each in one transaction.
 
     Rows of a delivery that is in bronze are replaced. One that was rejected or withdrawn is
-    loaded as if it arrived now. Pipelines see each as a pending load.
+    loaded as if it arrived now, or skipped, where its bytes have come under another name since.
+    Pipelines see each that is loaded as a pending load.
 
     Args:
         settings: the instance.
@@ -204,7 +205,7 @@ def replay(
         tell: called with how far each load is.
 
     Returns:
-        What was loaded or rejected again, and what was left, with the reason.
+        What was loaded, rejected or skipped, and what was left, with the reason.
 
     Raises:
         ConfigError: there is no such delivery, or the bronze table does not fit the registry.
@@ -236,9 +237,8 @@ def replay(
                 logger.warning("%s: %s", source.name, reason)
                 left.append(reason)
             else:
-                if entry is not None:
-                    logger.info("%s: %s again as load %s", name, entry.outcome, entry.load_id)
-                    entries.append(entry)
+                _log(name, entry)
+                entries.append(entry)
     return SourceReport(source.name, tuple(entries), tuple(left))
 
 
@@ -280,8 +280,8 @@ class _Replay(Attempt):
 
 def _replay_one(
     connection: Connection, settings: Settings, source: Source, kept: Kept, tell: Tell | None
-) -> ledger.Entry | None:
-    """Load or reject one delivery again; None where its bytes have come another way since."""
+) -> ledger.Entry:
+    """Load or reject one delivery again, or skip it where its bytes have come another way since."""
     delivery = _delivery(settings, source, kept)
     scope = None if kept.filters is None else tuple(kept.filters)
     if kept.is_in_bronze:
@@ -296,23 +296,32 @@ def _replay_one(
         known = ledger.classify(connection, source, kept.file_name, kept.content_sha256, scope)
         if source.on_changed_file == "append":
             known = replace(known, part=_part(connection, source, kept, known))
-    if known.action == "skip":
-        return None
     attempt = _Replay(connection, settings, source, delivery, tell, kept)
     with DeliveryContent(delivery, Limits.of(settings)) as content:
         try:
             if known.action == "fail":
                 raise refusal(known)
-            make_expected(connection, source, content, kept.file_name)
+            if known.action == "load":
+                make_expected(connection, source, content, kept.file_name)
             # In one transaction with the load, as the bytes are at their place already.
             with connection.transaction():
-                entry = attempt.load(content, known)
+                if known.action == "load":
+                    entry = attempt.load(content, known)
+                else:
+                    entry = attempt.end("skipped", kept.content_sha256, known)
                 ledger.mark_stored(connection, entry.load_id)
         except DeliveryError as error:
             with connection.transaction():
                 entry = attempt.end("rejected", kept.content_sha256, known, error)
                 ledger.mark_stored(connection, entry.load_id)
     return entry
+
+
+def _log(name: str, entry: ledger.Entry) -> None:
+    if entry.outcome == "skipped":
+        logger.info("%s: skipped, its bytes came as load %s", name, entry.duplicate_of_load_id)
+    else:
+        logger.info("%s: %s again as load %s", name, entry.outcome, entry.load_id)
 
 
 def _part(connection: Connection, source: Source, kept: Kept, known: ledger.Known) -> int:
