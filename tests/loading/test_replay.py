@@ -10,7 +10,8 @@ import pytest
 
 from sluice.errors import ConfigError, RetriableError
 from sluice.loading import SourceReport, load_source
-from sluice.loading.replay import Selection, find_deliveries, replay
+from sluice.loading.kept import Selection
+from sluice.loading.replay import find_deliveries, replay
 from sluice.loading.withdrawal import withdraw
 from sluice.registry import Source
 from sluice.registry.filters import RecordFilter
