@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -134,6 +135,32 @@ def test_the_same_file_again_extends_what_was_loaded_and_takes_nothing_out(shop:
         newest = "select filters from ops.loads order by load_id desc limit 1"
         assert shop.query(newest) == [(filters,)]
     assert shop.query("select sum(rows_replaced) from ops.loads") == [(5,)]
+
+
+def test_members_of_an_archive_that_stays_are_extended_by_the_next_filter(shop: Shop) -> None:
+    shop.source = source()
+    shop.folder.mkdir(parents=True)
+    with zipfile.ZipFile(shop.folder / "all.zip", "w") as archive:
+        archive.writestr("one.csv", HEADER + ROWS)
+        archive.writestr("two.csv", HEADER + "2024-03-01,9,1\n")
+    for value, expected, rows in (
+        ("2024-02-24", [("loaded", "new")], 2),
+        ("2024-02-24", [], 2),
+        ("2024-02-25", [("loaded", "extension")], 3),
+        ("2024-02-24", [], 3),
+    ):
+        report = load(shop, value)
+        assert [(entry.outcome, entry.delivery_kind) for entry in report.entries] == expected
+        assert (len(loaded(shop)), len(report.left)) == (rows, 1)
+        assert [path.name for path in shop.folder.iterdir()] == ["all.zip"]
+    assert [entry.delivery_kind for entry in load(shop).entries] == ["extension", "new"]
+    assert len(loaded(shop)) == 5
+    # Every entry says where the archive is.
+    assert not list(shop.folder.iterdir())
+    assert shop.query(
+        "select count(*), count(stored_at), count(stored_path), count(distinct stored_path)"
+        " from ops.loads"
+    ) == [(4, 4, 4, 2)]
 
 
 def test_a_correction_is_as_wide_as_what_it_corrects(shop: Shop) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from sluice.errors import ConfigError, RetriableError
 from sluice.loading import SourceReport, load_source
-from sluice.loading.replay import Selection, find_deliveries, replay
+from sluice.loading.kept import Selection
+from sluice.loading.replay import find_deliveries, replay
 from sluice.loading.withdrawal import withdraw
 from sluice.registry import Source
 from sluice.registry.filters import RecordFilter
@@ -153,6 +154,23 @@ def test_a_replay_that_mends_records_leaves_no_rejects(shop: Shop) -> None:
     shop.source = ORDERS
     replayed(shop)
     assert rejected_files(shop.connection, "orders") == []
+
+
+def test_what_has_come_under_another_name_by_now_is_skipped_visibly(shop: Shop) -> None:
+    shop.source = with_amount(maximum=1)
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.load()
+    shop.source = ORDERS
+    shop.drop("b.csv", "1,ink,2\n")
+    shop.load()
+    stored = shop.stored()
+
+    report = replayed(shop)
+    assert ends(report) == [("a.csv", "skipped", "redelivery"), ("b.csv", "loaded", "same_again")]
+    assert report.left == ()
+    assert (len(shop.rows()), shop.stored()) == (1, stored)
+    assert shop.query("select count(*) from ops.loads where stored_at is null") == [(0,)]
+    assert ends(replayed(shop)) == [("b.csv", "loaded", "same_again")]
 
 
 def test_files_and_days_say_which(shop: Shop) -> None:

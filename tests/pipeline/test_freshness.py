@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from sluice.loading import load_source
-from sluice.loading.replay import Selection, replay
+from sluice.loading.kept import Selection
+from sluice.loading.replay import replay
 from sluice.pipeline.freshness import FreshnessState, freshness_states, is_watched, overdue_error
 from sluice.registry import Registry, load_registry
 from sluice.registry.freshness import Freshness

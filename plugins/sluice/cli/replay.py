@@ -19,7 +19,8 @@ from sluice.cli.output import (
 from sluice.cli.run import as_document, print_loads, print_report
 from sluice.errors import ConfigError, SluiceError
 from sluice.loading import SourceReport
-from sluice.loading.replay import Kept, Selection, find_deliveries, refused_again
+from sluice.loading.kept import Kept, Selection
+from sluice.loading.replay import find_deliveries, refused_again
 from sluice.loading.replay import replay as replay_source
 from sluice.local.postgres import ensure_warehouse
 from sluice.pipeline import RunReport, run_pipeline

@@ -104,7 +104,7 @@ def load_source(
         left: list[str] = []
         listing = list_deliveries(settings, list(beside) or [source])
         files = in_order(source, listing.of_source(source.name))
-        for delivery in each_delivery(session, settings, source, files):
+        for delivery in each_delivery(session, settings, source, files, wanted):
             try:
                 entry = load_delivery(session, settings, source, delivery, tell, wanted)
             except (StillChangingError, NoRecordMatchesError) as error:

@@ -8,7 +8,7 @@ archive is never taken before it is written where it goes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from psycopg import Connection
 
@@ -21,18 +21,24 @@ from sluice.loading import storing
 from sluice.registry import Source
 from sluice.settings import Settings
 from sluice.warehouse import ledger
+from sluice.warehouse.scopes import Scope, covers
 
 logger = logging.getLogger(__name__)
 
 
 def each_delivery(
-    connection: Connection, settings: Settings, source: Source, files: Iterable[Delivery]
+    connection: Connection,
+    settings: Settings,
+    source: Source,
+    files: Iterable[Delivery],
+    wanted: Scope = None,
 ) -> Iterator[Delivery]:
     """The deliveries to load: the files themselves, and the members of those that are archives.
 
     After an archive's last member, the archive is moved where it belongs: to ``rejected`` where
     any of its members was rejected, else as ``after_load`` says. Members that an interrupted
-    attempt has dealt with do not come again. Whoever iterates loads each delivery before the next.
+    attempt, or one that left others in the archive, has dealt with as far as they are ``wanted`` do
+    not come again. Whoever iterates loads each delivery before the next.
     """
     for file in files:
         try:
@@ -43,7 +49,7 @@ def each_delivery(
         if members is None or (len(members) == 1 and members[0].file_name == file.file_name):
             yield from members or [file]
         else:
-            yield from _each_member(connection, settings, source, file, members)
+            yield from _each_member(connection, settings, source, file, members, wanted)
 
 
 def _each_member(
@@ -52,40 +58,41 @@ def _each_member(
     source: Source,
     archive: Delivery,
     members: Sequence[Delivery],
+    wanted: Scope,
 ) -> Iterator[Delivery]:
-    before = _unfinished(connection, source, archive)
-    own: dict[str, int] = {}
+    before = {entry.file_name: entry for entry in _unfinished(connection, source, archive)}
+    own: dict[str, str] = {}
     for member in members:
         entry = before.get(member.file_name)
-        if entry and _is_of(entry, member):
-            own[member.file_name] = entry.load_id
+        if entry and _has_dealt_with(entry, member, wanted):
+            own[member.file_name] = entry.content_sha256
         else:
             yield member
-    after = _unfinished(connection, source, archive)
-    earlier = {entry.load_id for entry in before.values()}
-    for name, entry in after.items():
-        if entry.load_id not in earlier:
-            own[name] = entry.load_id
+    unfinished = _unfinished(connection, source, archive)
+    newest = max((entry.load_id for entry in before.values()), default=0)
+    own |= {entry.file_name: entry.content_sha256 for entry in unfinished if entry.load_id > newest}
     if any(member.file_name not in own for member in members):
         return  # it has changed under way: the next run begins with what is there then
-    entries = [entry for entry in after.values() if own.get(entry.file_name) == entry.load_id]
+    # A member that came again since more of it was wanted has several.
+    entries = [entry for entry in unfinished if own.get(entry.file_name) == entry.content_sha256]
     storing.store_archive(connection, settings, source, entries, archive)
 
 
 def _unfinished(
     connection: Connection, source: Source, archive: Delivery
-) -> Mapping[str, ledger.Entry]:
-    """The newest entry of each member, by name, while its archive is not where it belongs."""
-    return {
-        entry.file_name: entry
+) -> Sequence[ledger.Entry]:
+    """The entries of an archive's members while it is not where it belongs, oldest first."""
+    return [
+        entry
         for entry in ledger.entries_to_store(connection, source.name)
         if archive_of(entry.file_name) == archive.file_name
-    }
+    ]
 
 
-def _is_of(entry: ledger.Entry, member: Delivery) -> bool:
-    """Whether an interrupted attempt has dealt with this member, or with other bytes."""
-    if entry.content_bytes != member.content_bytes:
+def _has_dealt_with(entry: ledger.Entry, member: Delivery, wanted: Scope) -> bool:
+    """Whether an attempt has dealt with this member, or with less of it, or with other bytes."""
+    scope = None if entry.filters is None else tuple(entry.filters)
+    if entry.content_bytes != member.content_bytes or not covers(scope, wanted):
         return False
     try:
         with DeliveryContent(member) as content:

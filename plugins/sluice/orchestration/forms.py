@@ -15,7 +15,8 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, Param
 
 from sluice.errors import DeliveryError
-from sluice.loading.replay import Selection, refused_again
+from sluice.loading.kept import Selection
+from sluice.loading.replay import refused_again
 from sluice.orchestration.operators import EngineOperator
 from sluice.orchestration.pools import LOAD_POOL
 from sluice.pipeline import steps

@@ -13,7 +13,7 @@ from sluice.loading import (
     make_missing_tables,
     rejection_error,
 )
-from sluice.loading.replay import Selection
+from sluice.loading.kept import Selection
 from sluice.loading.replay import replay as replay_source
 from sluice.loading.withdrawal import withdraw as withdraw_file
 from sluice.pipeline.freshness import FreshnessState, freshness_states

@@ -17,6 +17,7 @@ from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
+from sluice.loading.withdrawal import withdraw
 from sluice.orchestration.page import instance as page_instance
 from sluice.orchestration.page import views
 from sluice.orchestration.page.app import build_app
@@ -105,7 +106,26 @@ def test_a_load_says_what_happened(page: TestClient, ledger: Ledger) -> None:
     assert "Published by shop" in text
     assert "not in bronze any more" in text
     assert "Withdraw" not in text
-    assert "Load it again" in text
+
+
+def test_only_what_a_replay_would_take_can_be_loaded_again(
+    page: TestClient, ledger: Ledger
+) -> None:
+    orders = ledger.registry.source("orders")
+
+    def offered(*load_ids: int) -> list[bool]:
+        return ["Load it again" in shown(page, f"/loads/{load_id}") for load_id in load_ids]
+
+    corrected = ledger.deliver("a.csv", "1,ink,2\n")
+    current = ledger.deliver("a.csv", "1,ink,3\n")
+    skipped = ledger.deliver("a.csv", "1,ink,3\n")
+    refused = ledger.deliver("b.csv", "x,ink,2\n")
+    assert offered(corrected, current, skipped, refused) == [False, True, False, True]
+    mended = ledger.deliver("b.csv", "1,pen,2\n")
+    withdrawal = withdraw(ledger.settings, orders, "a.csv").load_id
+    assert offered(refused, mended, current, withdrawal) == [False, True, True, False]
+    ledger.deliver("a.csv", "1,ink,4\n")
+    assert offered(current) == [False]
 
 
 def test_a_refused_delivery_says_why(page: TestClient, ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from psycopg import Connection
 
 from sluice.landing.zone import landing_folder
+from sluice.loading.kept import is_kept
 from sluice.loading.reject_export import export_columns, export_lines
 from sluice.orchestration.forms import REPLAY_DAG, WITHDRAW_DAG
 from sluice.orchestration.page import queries
@@ -187,6 +188,9 @@ def load(
             "counts": counts_by_reason(connection, [load_id], MOST_COUNTED),
             "history": queries.loads_of_file(connection, entry["file_id"], PAGE),
             "published": queries.publications_of_load(connection, load_id, pipelines),
+            "can_be_replayed": is_kept(
+                connection, seen.source(entry["source"]), entry["file_name"], load_id
+            ),
         }
     more = len(records) > RECORDS
     return _render(
