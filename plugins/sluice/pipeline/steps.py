@@ -15,6 +15,7 @@ from sluice.loading import (
 )
 from sluice.loading.replay import Selection
 from sluice.loading.replay import replay as replay_source
+from sluice.loading.withdrawal import was_withdrawn as file_was_withdrawn
 from sluice.loading.withdrawal import withdraw as withdraw_file
 from sluice.pipeline.freshness import FreshnessState, freshness_states
 from sluice.pipeline.waiting import Inputs, look_for_inputs
@@ -150,6 +151,18 @@ def withdraw(
         RetriableError: the warehouse is away, or a load of the source is under way.
     """
     return withdraw_file(settings, registry.source(source_name), file_name, task=task)
+
+
+def was_withdrawn(
+    settings: Settings, registry: Registry, source_name: str, file_name: str, *, since: datetime
+) -> bool:
+    """Whether a file was withdrawn, and nothing has come of it after that.
+
+    Raises:
+        ConfigError: there is no such source.
+        RetriableError: the warehouse is away.
+    """
+    return file_was_withdrawn(settings, registry.source(source_name), file_name, since)
 
 
 def transform(
