@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, AssetAll, AssetAny
+from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import DownstreamTasksSkipped, TaskDeferred
 
 from sluice.errors import OverdueError
@@ -104,7 +105,7 @@ def shop(settings: Settings, as_environment: Callable[[Settings], None]) -> Shop
 def run_of(dag: DAG, run_type: str, run_after: datetime | None = None) -> Run:
     run = Run(dag, run_type)
     run.context["dag_run"] = SimpleNamespace(
-        run_type=run_type, run_after=run_after or datetime.now(UTC)
+        run_type=DagRunType(run_type), run_after=run_after or datetime.now(UTC)
     )
     return run
 

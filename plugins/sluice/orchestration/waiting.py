@@ -37,7 +37,7 @@ class AwaitOperator(StepOperator, SkipMixin):
 
     def execute(self, context: Any) -> dict[str, list[str]]:
         """Decide by what has started the run."""
-        run_type = str(context["dag_run"].run_type)
+        run_type = context["dag_run"].run_type  # equal to its value, which its str() is not
         schedule = self._registry.pipeline(self.pipeline).schedule
         if run_type == "scheduled" and schedule.cron:
             return self._at_a_time(context)
