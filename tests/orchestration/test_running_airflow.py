@@ -146,6 +146,7 @@ def start(instance: Instance, dag: str, **conf: Any) -> None:
     instance.ask(f"dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
 
 
+@pytest.mark.timeout(360)
 def test_a_run_waits_for_files_and_its_publication_for_a_person(instance: Instance) -> None:
     entry = instance.settings.registry / "pipelines" / "shop.yml"
     text = entry.read_text()
@@ -153,14 +154,16 @@ def test_a_run_waits_for_files_and_its_publication_for_a_person(instance: Instan
     try:
         wait_for(lambda: "await" in task_ids(instance), 30)
         before, orders = len(instance.runs()), instance.orders()
-        # Woken without cause, as by an event that came twice, it waits: without a worker.
-        (asset,) = [
-            asset for asset in instance.ask("assets")["assets"] if asset["name"] == "landing.orders"
-        ]
-        instance.ask("assets/events", {"asset_id": asset["id"]})
-        run = wait_for(lambda: instance.runs()[0] if len(instance.runs()) > before else None)
-        wait_for(lambda: instance.states(run)["await"] == "deferred")
+        run = woken_without_cause(instance)
         assert "awaited: orders" in instance.log(run, "await")
+        # A run by hand, as of a form, is not stuck behind it.
+        start(instance, "shop")
+        by_hand = instance.wait_until_idle(after=before + 1)
+        assert (by_hand["run_type"], by_hand["state"]) == ("manual", "success")
+        assert instance.states(run)["sense"] == "skipped"
+
+        before = len(instance.runs())
+        run = woken_without_cause(instance)
         instance.shop.drop("late.csv", "8,ink,2\n")
 
         wait_for(lambda: instance.states(run)["publish"] == "deferred")
@@ -179,6 +182,18 @@ def test_a_run_waits_for_files_and_its_publication_for_a_person(instance: Instan
     finally:
         entry.write_text(text)
         wait_for(lambda: "await" not in task_ids(instance), 30)
+
+
+def woken_without_cause(instance: Instance) -> dict[str, Any]:
+    """A run that waits, without a worker: started as by an event that came twice."""
+    before = len(instance.runs())
+    (asset,) = [
+        asset for asset in instance.ask("assets")["assets"] if asset["name"] == "landing.orders"
+    ]
+    instance.ask("assets/events", {"asset_id": asset["id"]})
+    run = wait_for(lambda: instance.runs()[0] if len(instance.runs()) > before else None)
+    wait_for(lambda: instance.states(run)["await"] == "deferred")
+    return run
 
 
 def task_ids(instance: Instance) -> list[str]:

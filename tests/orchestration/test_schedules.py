@@ -171,13 +171,45 @@ def test_the_wait_ends_when_the_last_one_comes_or_its_time_is_over(
         return real(*arguments)
 
     monkeypatch.setattr(waiting.steps, "look_for", look_for)
+    queued_runs(monkeypatch, 0)
 
-    async def fired(until: datetime | None) -> Any:
+    over = datetime.now(UTC) + timedelta(seconds=0.01)
+    assert fired(over) == {"since": None, "makes_way": False}
+    assert len(looks) == 1
+    assert fired(None) == {"since": None, "makes_way": False}
+    assert len(looks) == 3
+
+
+def queued_runs(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Stand in for Airflow's database."""
+
+    def get_dr_count(dag_id: str, states: list[str]) -> int:
+        assert (dag_id, states) == ("shop", ["queued"])
+        return count
+
+    monkeypatch.setattr(waiting.RuntimeTaskInstance, "get_dr_count", get_dr_count)
+
+
+def fired(until: datetime | None) -> dict[str, Any]:
+    """The event that ends the wait."""
+
+    async def events() -> list[Any]:
         trigger = InputsTrigger("shop", None, until.isoformat() if until else None)
         return [event.payload async for event in trigger.run()]
 
-    over = datetime.now(UTC) + timedelta(seconds=0.01)
-    assert asyncio.run(fired(over)) == [{"since": None}]
-    assert len(looks) == 1
-    assert asyncio.run(asyncio.wait_for(fired(None), 20)) == [{"since": None}]
-    assert len(looks) == 3
+    (payload,) = asyncio.run(asyncio.wait_for(events(), 20))
+    return dict(payload)
+
+
+def test_a_run_that_waits_without_an_end_makes_way_for_another(
+    shop: ShopProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dag = with_schedule(shop.settings, "when: all")
+    queued_runs(monkeypatch, 1)
+    event = fired(None)
+    run = run_of(dag, "asset_triggered")
+    with pytest.raises(DownstreamTasksSkipped) as skip:
+        dag.get_task("await").resume(run.context, event)
+    assert sorted(skip.value.tasks) == ["sense", "transform"]
+    # What comes until its time would not be taken up by the other one.
+    assert fired(datetime.now(UTC) + timedelta(seconds=0.1))["makes_way"] is False

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from airflow.providers.standard.utils.skipmixin import SkipMixin
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.utils.state import DagRunState
 
 from sluice.orchestration.operators import NOTIFY, SENSE, TRANSFORM, StepOperator
 from sluice.orchestration.trigger import MOST_OF_A_CORE
@@ -29,8 +31,8 @@ LOOK_SECONDS = 5.0
 class AwaitOperator(StepOperator, SkipMixin):
     """Let a run go on once its inputs are there, or once it has waited for long enough.
 
-    A run by hand never waits. The log says what is there, what is awaited and until when, and says
-    it again whenever that changes; so does the value ``awaited``, as of when the wait began.
+    A run by hand awaits nothing. The log says what is there, what is awaited and until when, and
+    says it again whenever that changes; so does the value ``awaited``, as of when the wait began.
     """
 
     ui_color = "#e8f1f8"
@@ -57,19 +59,24 @@ class AwaitOperator(StepOperator, SkipMixin):
     def _once_all_are_there(self, context: Any) -> dict[str, list[str]]:
         inputs = self._look(None)
         if inputs.missing and self._registry.pipeline(self.pipeline).schedule.cron:
-            logger.info("the run ends here: the next one is at the latest at the time of cron")
-            ends = (SENSE, TRANSFORM, NOTIFY)
-            self.skip(context["ti"], [task for task in self.dag.tasks if task.task_id in ends])
+            self._end(context, "the next one is at the latest at the time of cron")
         elif inputs.missing:
             self._wait(context, inputs, None, None)
         return self._go_on(inputs)
 
-    def resume(self, context: Any, event: Any) -> dict[str, list[str]]:  # noqa: ARG002
-        """Go on after the wait, by what is there now.
+    def _end(self, context: Any, why: str) -> None:
+        logger.info("the run ends here: %s", why)
+        ends = (SENSE, TRANSFORM, NOTIFY)
+        self.skip(context["ti"], [task for task in self.dag.tasks if task.task_id in ends])
+
+    def resume(self, context: Any, event: Any) -> dict[str, list[str]]:
+        """Go on after the wait, by what is there now; or end, to make way for another run.
 
         Raises:
             OverdueError: an input is missing whose ``on_missing`` is ``fail``.
         """
+        if event.get("makes_way"):
+            self._end(context, "another one is queued, which takes up what is there")
         since = event["since"]
         return self._go_on(self._look(datetime.fromisoformat(since) if since else None))
 
@@ -107,6 +114,9 @@ class AwaitOperator(StepOperator, SkipMixin):
 class InputsTrigger(BaseTrigger):
     """Fire when a pipeline's inputs are all there, or when the wait is over.
 
+    A wait without an end is also over when another run of the pipeline is queued: a pipeline has
+    one run at a time, and what was started by hand, or is to rebuild, would be stuck behind it.
+
     Args:
         pipeline: whose inputs.
         since: what came after this moment (ISO 8601) is there, too; None for what is not published.
@@ -131,6 +141,7 @@ class InputsTrigger(BaseTrigger):
         """Look every few seconds; write what has changed into the task's log."""
         until = datetime.fromisoformat(self.until) if self.until else None
         seen: Inputs | None = None
+        makes_way = False
         while until is None or datetime.now(UTC) < until:
             started = time.monotonic()
             inputs = await asyncio.to_thread(self._look_or_log, seen)
@@ -139,9 +150,20 @@ class InputsTrigger(BaseTrigger):
                 seen = inputs
             if inputs and not inputs.missing:
                 break
+            if until is None and (makes_way := await asyncio.to_thread(self._is_another_queued)):
+                break
             cost = time.monotonic() - started
             await asyncio.sleep(self._pause(cost, until))
-        yield TriggerEvent({"since": self.since})  # type: ignore[no-untyped-call]
+        event = {"since": self.since, "makes_way": makes_way}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    def _is_another_queued(self) -> bool:
+        states = [DagRunState.QUEUED.value]
+        try:
+            return RuntimeTaskInstance.get_dr_count(dag_id=self.pipeline, states=states) > 0
+        except Exception:
+            self.log.exception("Airflow could not be asked for other runs; it is tried again")
+            return False
 
     def _look_or_log(self, seen: Inputs | None) -> Inputs | None:
         since = datetime.fromisoformat(self.since) if self.since else None
