@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from airflow.providers.standard.utils.skipmixin import SkipMixin
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.utils.state import DagRunState
 
 from sluice.orchestration.operators import NOTIFY, SENSE, TRANSFORM, StepOperator
+from sluice.orchestration.scan import LandingZoneScan
 from sluice.orchestration.trigger import MOST_OF_A_CORE
 from sluice.pipeline import steps
 from sluice.pipeline.waiting import Inputs, Wait, hold_missing_against
-from sluice.registry import read_registry
-from sluice.settings import load_settings
+from sluice.registry import Registry
+from sluice.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
 
@@ -111,8 +114,27 @@ class AwaitOperator(StepOperator, SkipMixin):
         return {"there": list(inputs.there), "missing": list(inputs.missing)}
 
 
-class InputsTrigger(BaseTrigger):
+@dataclass(frozen=True)
+class Turn:
+    """One look at the landing zone, by which each run that waits asks the ledger.
+
+    Attributes:
+        settings: the instance.
+        registry: as it was then.
+        arrived: the sources of which settled deliveries lay there.
+        costs: where each that is served adds the seconds of a core that it has taken.
+    """
+
+    settings: Settings
+    registry: Registry
+    arrived: frozenset[str]
+    costs: list[float]
+
+
+class InputsTrigger(BaseEventTrigger):
     """Fire when a pipeline's inputs are all there, or when the wait is over.
+
+    All runs that wait share one look at the landing zone, and the budget of a core.
 
     A wait without an end is also over when another run of the pipeline is queued: a pipeline has
     one run at a time, and what was started by hand, or is to rebuild, would be stuck behind it.
@@ -137,25 +159,68 @@ class InputsTrigger(BaseTrigger):
             "until": self.until,
         }
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look every few seconds; write what has changed into the task's log."""
-        until = datetime.fromisoformat(self.until) if self.until else None
-        seen: Inputs | None = None
+    def shared_stream_key(self) -> Hashable:
+        """One look for all runs that wait."""
+        return "sluice", "inputs"
+
+    @classmethod
+    async def open_shared_stream(
+        cls,
+        kwargs: dict[str, Any],  # noqa: ARG003 - of any one of the triggers
+    ) -> AsyncIterator[Turn]:
+        """A look every few seconds; seldomer where it, and what follows it, is dear."""
+        scan = LandingZoneScan(load_settings())
+        costs: list[float] = []
+        while True:
+            try:
+                turn = await asyncio.to_thread(_take_turn, scan, costs)
+            except Exception:
+                # Nothing that lies in a landing zone is a reason to give up a wait.
+                logger.exception("the landing zone could not be looked at; it is tried again")
+                await asyncio.sleep(LOOK_SECONDS)
+                continue
+            yield turn
+            await asyncio.sleep(LOOK_SECONDS)
+            # By now it is known what the runs have added; what comes later counts the next time.
+            spent = 0.0
+            while costs:
+                spent += costs.pop()
+            await asyncio.sleep(max(0.0, spent * (1 / MOST_OF_A_CORE - 1) - LOOK_SECONDS))
+
+    async def filter_shared_stream(
+        self, shared_stream: AsyncIterator[Any]
+    ) -> AsyncIterator[TriggerEvent]:
+        """The end of this run's wait; what changes before is written into the task's log."""
         makes_way = False
-        while until is None or datetime.now(UTC) < until:
-            started = time.monotonic()
-            inputs = await asyncio.to_thread(self._look_or_log, seen)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds_left()):
+                makes_way = await self._waited(shared_stream)
+        event = {"since": self.since, "makes_way": makes_way}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """The same without sharing, for where a trigger is run on its own."""
+        async for event in self.filter_shared_stream(self.open_shared_stream({})):
+            yield event
+
+    def _seconds_left(self) -> float | None:
+        if self.until is None:
+            return None
+        return (datetime.fromisoformat(self.until) - datetime.now(UTC)).total_seconds()
+
+    async def _waited(self, turns: AsyncIterator[Turn]) -> bool:
+        """Wait; whether it was for another run that the wait has ended."""
+        seen: Inputs | None = None
+        async for turn in turns:
+            inputs = await asyncio.to_thread(self._look_or_log, turn, seen)
             if inputs != seen:
                 self.log.info("%s, until %s", inputs, self.until or "all are there")
                 seen = inputs
             if inputs and not inputs.missing:
-                break
-            if until is None and (makes_way := await asyncio.to_thread(self._is_another_queued)):
-                break
-            cost = time.monotonic() - started
-            await asyncio.sleep(self._pause(cost, until))
-        event = {"since": self.since, "makes_way": makes_way}
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+                return False
+            if self.until is None and await asyncio.to_thread(self._is_another_queued):
+                return True
+        return False
 
     def _is_another_queued(self) -> bool:
         states = [DagRunState.QUEUED.value]
@@ -165,21 +230,23 @@ class InputsTrigger(BaseTrigger):
             self.log.exception("Airflow could not be asked for other runs; it is tried again")
             return False
 
-    def _look_or_log(self, seen: Inputs | None) -> Inputs | None:
+    def _look_or_log(self, turn: Turn, seen: Inputs | None) -> Inputs | None:
         since = datetime.fromisoformat(self.since) if self.since else None
+        started = time.thread_time()
         try:
-            settings = load_settings()
-            registry = read_registry(settings.project)
-            return steps.look_for(settings, registry, self.pipeline, since)
+            return steps.look_for(turn.settings, turn.registry, self.pipeline, since, turn.arrived)
         except Exception:
             # Whatever is wrong for a while is no reason to give up the wait.
             self.log.exception("the inputs could not be looked at; it is tried again")
             return seen
+        finally:
+            turn.costs.append(time.thread_time() - started)
 
-    @staticmethod
-    def _pause(cost: float, until: datetime | None) -> float:
-        """How long to the next look, in seconds; however dear it is, it takes little of a core."""
-        pause = max(LOOK_SECONDS, cost * (1 / MOST_OF_A_CORE - 1))
-        if until is None:
-            return pause
-        return max(0.0, min(pause, (until - datetime.now(UTC)).total_seconds()))
+
+def _take_turn(scan: LandingZoneScan, costs: list[float]) -> Turn:
+    # By the clock, as an object store's client works in threads of its own. A run's look is counted
+    # by its thread's time: many at once wait for each other.
+    started = time.monotonic()
+    arrived = frozenset(scan.look().waiting)
+    costs.append(time.monotonic() - started)
+    return Turn(scan.settings, scan.registry(), arrived, costs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -198,7 +198,11 @@ def warned(settings: Settings, pipeline_name: str, transformation_id: int) -> li
 
 
 def look_for(
-    settings: Settings, registry: Registry, pipeline_name: str, since: datetime | None = None
+    settings: Settings,
+    registry: Registry,
+    pipeline_name: str,
+    since: datetime | None = None,
+    arrived: Collection[str] | None = None,
 ) -> Inputs:
     """Which inputs of a pipeline are there; see ``look_for_inputs``.
 
@@ -212,7 +216,7 @@ def look_for(
         retriable_failures(f"{pipeline_name} was looked at", lock="The ledger is locked."),
         connect(settings, "loader", application_name=application) as connection,
     ):
-        return look_for_inputs(connection, settings, registry, pipeline, since)
+        return look_for_inputs(connection, settings, registry, pipeline, since, arrived)
 
 
 def note_missing(
