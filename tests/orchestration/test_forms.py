@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -111,6 +113,25 @@ def test_a_withdrawal_takes_the_rows_out(
 
     assert run.execute("withdraw") == ["shop"]
     assert loader.execute("select count(*) from bronze.orders").fetchone() == (0,)
+    with pytest.raises(ConfigError, match="withdrew it already"):
+        run.execute("withdraw")
+
+
+def test_a_withdrawal_that_was_killed_after_its_commit_is_rebuilt(
+    dags: dict[str, DAG], shop: ShopProject
+) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    Run(dags["shop"]).execute("load.orders")
+    form = dags["sluice_withdraw"]
+    asked_at = datetime.now(UTC)
+    run = Run(form, "manual", **filled_in(form, source="orders", file="a.csv"))
+    run.context["dag_run"] = SimpleNamespace(run_type="manual", run_after=asked_at)
+    run.execute("withdraw")  # and is killed here, so that nothing hears of it
+
+    run.instance.try_number = 2
+    assert run.execute("withdraw") == ["shop"]
+    # Tried again by a person, another run that came too late fails as before.
+    run.context["dag_run"].run_after = datetime.now(UTC)
     with pytest.raises(ConfigError, match="withdrew it already"):
         run.execute("withdraw")
 

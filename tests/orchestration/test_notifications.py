@@ -10,6 +10,7 @@ from airflow.sdk import DAG
 from sluice.errors import RetriableError
 from sluice.orchestration.dags import build_dags
 from sluice.settings import Settings
+from sluice.warehouse.connections import connect
 from tests.notifying.conftest import Webhook, http_api, webhook  # noqa: F401  # fixtures
 from tests.orchestration.conftest import RegistryFiles
 from tests.orchestration.running_airflow import Instance, dags_by_id, wait_for
@@ -116,7 +117,12 @@ def test_a_rejected_file_and_a_held_publication_are_told(
     assert title == "Sluice: shop: a publication waits for approval"
     assert "total_sales: 1 of 1 rows changed, more than 0" in body
     run = telling.runs()[0]
-    wait_for(lambda: telling.states(run)["publish"] == "awaiting_input")
+    wait_for(lambda: telling.states(run)["publish"] == "deferred")
     task = f"dags/shop/dagRuns/{run['dag_run_id']}/taskInstances/publish/-1/hitlDetails"
     telling.ask(task, {"chosen_options": ["Approve"], "params_input": {}}, method="PATCH")
     assert telling.wait_until_idle(after=before)["state"] == "success"
+    with connect(telling.settings, "transformer", application_name="test") as connection:
+        decided = connection.execute(
+            "select decision, decided_by from ops.held_publications order by held_at desc"
+        )
+        assert decided.fetchone() == ("approved", "airflow:admin")

@@ -25,6 +25,7 @@ class TaskInstance:
     """Stands in for Airflow's: keeps what the tasks hand over."""
 
     map_index = -1
+    try_number = 1
 
     def __init__(self) -> None:
         self.pushed: dict[str, Any] = {}

@@ -24,6 +24,7 @@ from sluice.local.airflow import (
     stop_airflow,
 )
 from sluice.local.airflow_config import airflow_home
+from sluice.pipeline import steps
 from sluice.warehouse.connections import connect, source_lock_key
 from tests.orchestration.running_airflow import Instance, dags_by_id, wait_for
 
@@ -159,6 +160,7 @@ def start(instance: Instance, dag: str, **conf: Any) -> None:
     instance.ask(f"dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
 
 
+@pytest.mark.timeout(360)
 def test_a_run_waits_for_files_and_its_publication_for_a_person(instance: Instance) -> None:
     entry = instance.settings.registry / "pipelines" / "shop.yml"
     text = entry.read_text()
@@ -166,32 +168,46 @@ def test_a_run_waits_for_files_and_its_publication_for_a_person(instance: Instan
     try:
         wait_for(lambda: "await" in task_ids(instance), 30)
         before, orders = len(instance.runs()), instance.orders()
-        # Woken without cause, as by an event that came twice, it waits: without a worker.
-        (asset,) = [
-            asset for asset in instance.ask("assets")["assets"] if asset["name"] == "landing.orders"
-        ]
-        instance.ask("assets/events", {"asset_id": asset["id"]})
-        run = wait_for(lambda: instance.runs()[0] if len(instance.runs()) > before else None)
-        wait_for(lambda: instance.states(run)["await"] == "deferred")
+        run = woken_without_cause(instance)
         assert "awaited: orders" in instance.log(run, "await")
+        # A run by hand, as of a form, is not stuck behind it.
+        start(instance, "shop")
+        by_hand = instance.wait_until_idle(after=before + 1)
+        assert (by_hand["run_type"], by_hand["state"]) == ("manual", "success")
+        assert instance.states(run)["sense"] == "skipped"
+
+        before = len(instance.runs())
+        run = woken_without_cause(instance)
         instance.shop.drop("late.csv", "8,ink,2\n")
 
-        wait_for(lambda: instance.states(run)["publish"] == "awaiting_input")
+        wait_for(lambda: instance.states(run)["publish"] == "deferred")
         assert instance.orders() == orders
         task = f"dags/shop/dagRuns/{run['dag_run_id']}/taskInstances/publish/-1/hitlDetails"
         asked = instance.ask(task)
         assert asked["subject"] == "Publish shop?"
         assert "| total_sales | 1 | 0 | 1 | 0 | as they were |" in asked["body"]
-        instance.ask(task, {"chosen_options": ["Approve"], "params_input": {}}, method="PATCH")
+        # As ./sluice approve does it: Airflow was not asked, and goes on.
+        held = steps.waiting_publication(instance.settings, "shop")
+        assert held is not None
+        steps.decide(instance.settings, held, "approved", "cli:test")
         instance.wait_for_orders(orders + 1)
         run = instance.wait_until_idle(after=before)
         assert set(instance.states(run).values()) == {"success"}
-        with connect(instance.settings, "transformer", application_name="test") as connection:
-            decided = connection.execute("select decision, decided_by from ops.held_publications")
-            assert decided.fetchall() == [("approved", "airflow:admin")]
     finally:
         entry.write_text(text)
         wait_for(lambda: "await" not in task_ids(instance), 30)
+
+
+def woken_without_cause(instance: Instance) -> dict[str, Any]:
+    """A run that waits, without a worker: started as by an event that came twice."""
+    before = len(instance.runs())
+    (asset,) = [
+        asset for asset in instance.ask("assets")["assets"] if asset["name"] == "landing.orders"
+    ]
+    instance.ask("assets/events", {"asset_id": asset["id"]})
+    run = wait_for(lambda: instance.runs()[0] if len(instance.runs()) > before else None)
+    wait_for(lambda: instance.states(run)["await"] == "deferred")
+    return run
 
 
 def task_ids(instance: Instance) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -11,12 +12,15 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, AssetAll, AssetAny
+from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import DownstreamTasksSkipped, TaskDeferred
+from airflow.triggers.shared_stream import SharedStreamManager
 
 from sluice.errors import OverdueError
-from sluice.orchestration import waiting
+from sluice.orchestration import scan, waiting
 from sluice.orchestration.dags import build_dags
 from sluice.orchestration.waiting import InputsTrigger
+from sluice.pipeline import steps
 from sluice.settings import Settings
 from tests.orchestration.conftest import RegistryFiles
 from tests.orchestration.test_operators import Run
@@ -104,7 +108,7 @@ def shop(settings: Settings, as_environment: Callable[[Settings], None]) -> Shop
 def run_of(dag: DAG, run_type: str, run_after: datetime | None = None) -> Run:
     run = Run(dag, run_type)
     run.context["dag_run"] = SimpleNamespace(
-        run_type=run_type, run_after=run_after or datetime.now(UTC)
+        run_type=DagRunType(run_type), run_after=run_after or datetime.now(UTC)
     )
     return run
 
@@ -162,21 +166,95 @@ def test_the_wait_ends_when_the_last_one_comes_or_its_time_is_over(
     def look_for(*arguments: Any) -> Any:
         looks.append("look")
         if len(looks) == 2:
-            raise OSError("the landing zone is away")
-        if len(looks) == 3:
             folder = shop.settings.landing / "returns"
             folder.mkdir()
             (folder / "b.csv").write_text("order_id,product,amount\n1,ink,2\n")
+            raise OSError("the warehouse is away")
         return real(*arguments)
 
     monkeypatch.setattr(waiting.steps, "look_for", look_for)
+    queued_runs(monkeypatch, 0)
 
-    async def fired(until: datetime | None) -> Any:
+    over = datetime.now(UTC) + timedelta(seconds=0.01)
+    assert fired(over) == {"since": None, "makes_way": False}
+    looks.clear()
+    assert fired(None) == {"since": None, "makes_way": False}
+    assert len(looks) == 3
+
+
+def test_runs_that_wait_share_one_look_and_one_budget(
+    shop: ShopProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_schedule(shop.settings, CRON)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.5)
+    scans, looks, readings = [], [], []
+    real_take, real_look, real_read = waiting._take_turn, steps.look_for, scan.read_registry
+
+    def look_for(*arguments: Any) -> Any:
+        looks.append(1)
+        busy_until = time.thread_time() + 0.02
+        while time.thread_time() < busy_until:
+            pass
+        return real_look(*arguments)
+
+    monkeypatch.setattr(waiting, "_take_turn", lambda *taken: scans.append(1) or real_take(*taken))
+    monkeypatch.setattr(waiting.steps, "look_for", look_for)
+    monkeypatch.setattr(
+        scan, "read_registry", lambda project: readings.append(1) or real_read(project)
+    )
+
+    async def wait(number: int, manager: SharedStreamManager) -> None:
+        until = datetime.now(UTC) + timedelta(seconds=3)
+        trigger = InputsTrigger("shop", None, until.isoformat())
+        stream = manager.subscribe(
+            trigger_id=number, trigger=trigger, key=trigger.shared_stream_key()
+        )
+        async for _ in trigger.filter_shared_stream(stream):
+            pass
+
+    async def wait_together() -> None:
+        manager = SharedStreamManager()
+        await asyncio.gather(*(wait(number, manager) for number in range(4)))
+        await manager.stop_all()
+
+    asyncio.run(wait_together())
+    # Four times 0.02 s of a core and more: the next turn is due 1.5 s later at the earliest, and
+    # not 0.5 s, as by a budget for each.
+    assert 4 <= len(looks) <= 4 * len(scans)
+    assert len(scans) <= 3
+    assert len(readings) == 1
+
+
+def queued_runs(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Stand in for Airflow's database."""
+
+    def get_dr_count(dag_id: str, states: list[str]) -> int:
+        assert (dag_id, states) == ("shop", ["queued"])
+        return count
+
+    monkeypatch.setattr(waiting.RuntimeTaskInstance, "get_dr_count", get_dr_count)
+
+
+def fired(until: datetime | None) -> dict[str, Any]:
+    """The event that ends the wait."""
+
+    async def events() -> list[Any]:
         trigger = InputsTrigger("shop", None, until.isoformat() if until else None)
         return [event.payload async for event in trigger.run()]
 
-    over = datetime.now(UTC) + timedelta(seconds=0.01)
-    assert asyncio.run(fired(over)) == [{"since": None}]
-    assert len(looks) == 1
-    assert asyncio.run(asyncio.wait_for(fired(None), 20)) == [{"since": None}]
-    assert len(looks) == 3
+    (payload,) = asyncio.run(asyncio.wait_for(events(), 20))
+    return dict(payload)
+
+
+def test_a_run_that_waits_without_an_end_makes_way_for_another(
+    shop: ShopProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dag = with_schedule(shop.settings, "when: all")
+    queued_runs(monkeypatch, 1)
+    event = fired(None)
+    run = run_of(dag, "asset_triggered")
+    with pytest.raises(DownstreamTasksSkipped) as skip:
+        dag.get_task("await").resume(run.context, event)
+    assert sorted(skip.value.tasks) == ["sense", "transform"]
+    # What comes until its time would not be taken up by the other one.
+    assert fired(datetime.now(UTC) + timedelta(seconds=0.1))["makes_way"] is False

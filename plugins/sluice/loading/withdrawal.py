@@ -109,6 +109,37 @@ def withdraw(
     return entry
 
 
+def was_withdrawn(settings: Settings, source: Source, file_name: str, since: datetime) -> bool:
+    """Whether the last that befell a file is a withdrawal that began at a moment or later.
+
+    Args:
+        settings: the instance.
+        source: whose file.
+        file_name: its name, as the sender wrote it or as the ledger does.
+        since: the moment.
+
+    Raises:
+        RetriableError: the warehouse is away.
+    """
+    activity = f"{source.name} was looked up"
+    application = f"sluice withdraw {source.name}"
+    with (
+        retriable_failures(activity, lock="The ledger is locked."),
+        connect(settings, "loader", application_name=application) as connection,
+    ):
+        row = connection.execute(
+            """
+            select loads.outcome = 'withdrawn' and loads.started_at >= %s
+            from ops.files
+            join ops.loads using (file_id)
+            where files.source = %s and files.file_name = any(%s)
+            order by loads.load_id desc limit 1
+            """,
+            (since, source.name, [ledger_name(file_name), file_name]),
+        ).fetchone()
+    return bool(row and row[0])
+
+
 def _withdraw(
     connection: Connection, source: Source, file_name: str, started_at: datetime
 ) -> ledger.Entry:

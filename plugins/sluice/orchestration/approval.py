@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.providers.standard.triggers.hitl import HITLTrigger
+from airflow.sdk.exceptions import TaskAwaitingInput
+from airflow.triggers.base import TriggerEvent
 
 from sluice.errors import HeldError
 from sluice.notifying import tell_or_log
@@ -14,17 +18,19 @@ from sluice.orchestration.retries import DELAY_AFTER_A_KILL, RETRIES, RetryByCla
 from sluice.pipeline import steps
 from sluice.publishing.approval import Decision, HeldPublication, refused_error
 from sluice.registry import Registry
-from sluice.settings import Settings
+from sluice.settings import Settings, load_settings
 
 APPROVE = "Approve"
 REFUSE = "Refuse"
+# In a trigger's event: the publication does not wait any more, and Airflow was not asked.
+SETTLED_ELSEWHERE = "settled_elsewhere"
 
 
 class ApprovedPublishOperator(HITLOperator):
     """Publish; what exceeds ``approve_when`` waits at this task until a person has decided.
 
-    The task is then *awaiting input*: no process works on it, and Airflow lists it among the
-    required actions, with what would change in each mart.
+    The task is then *deferred*: no worker is held, and Airflow lists it among the required actions,
+    with what would change in each mart. A decision on the command line ends the wait as well.
     """
 
     ui_color = "#f8eebb"
@@ -56,15 +62,29 @@ class ApprovedPublishOperator(HITLOperator):
             if held is None:
                 raise  # decided elsewhere in this very moment: somebody looks at the message
             self.body = body_of(held)
-        super().execute(context)
+        try:
+            super().execute(context)
+        except TaskAwaitingInput as asked:  # which only an answer in Airflow would end
+            trigger = DecisionTrigger(
+                ti_id=context["ti"].id,
+                options=self.options,
+                params=self.serialized_params,
+                timeout_datetime=None,
+                pipeline=self.pipeline,
+                transformation_id=self._transformation_id(context),
+            )
+            self.defer(trigger=trigger, method_name=asked.method_name)
         raise AssertionError("a task that asks does not come back here")
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Publish what was approved.
 
         Raises:
-            TransformError: it was refused; gold is as it was.
+            TransformError: it was refused, or built over since; gold is as it was.
         """
+        if event.get(SETTLED_ELSEWHERE):
+            self.log.info("settled outside of Airflow")
+            return self._publish(context)
         answer = super().execute_complete(context, event)
         user = answer["responded_by_user"]
         decided_by = f"airflow:{user['name'] if user else 'unknown'}"
@@ -89,6 +109,49 @@ class ApprovedPublishOperator(HITLOperator):
         return as_value(
             steps.publish(self._settings, self.pipeline, transformation_id, approve_when)
         )
+
+
+class DecisionTrigger(HITLTrigger):
+    """Fire when a publication does not wait any more, wherever that was decided.
+
+    The ledger is asked every few seconds, beside Airflow's own request for an answer.
+
+    Args:
+        pipeline: whose publication.
+        transformation_id: the build that is held.
+        kwargs: those of Airflow's trigger.
+    """
+
+    def __init__(self, *, pipeline: str, transformation_id: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.transformation_id = transformation_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """What Airflow makes the trigger of again, also after a restart of its triggerer."""
+        _, arguments = super().serialize()
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            **arguments,
+            "pipeline": self.pipeline,
+            "transformation_id": self.transformation_id,
+        }
+
+    async def _handle_response(self) -> TriggerEvent | None:
+        """What ends the wait, if anything has; Airflow's trigger asks this again and again."""
+        answer: TriggerEvent | None = await super()._handle_response()  # type: ignore[no-untyped-call]
+        if answer is None and await asyncio.to_thread(self._is_settled):
+            answer = TriggerEvent({SETTLED_ELSEWHERE: True})  # type: ignore[no-untyped-call]
+        return answer
+
+    def _is_settled(self) -> bool:
+        """Whether it was decided on, or a newer build has taken its place."""
+        try:
+            held = steps.waiting_publication(load_settings(), self.pipeline)
+        except Exception:
+            # Whatever is wrong for a while is no reason to give up the wait.
+            self.log.exception("the ledger could not be asked; it is tried again")
+            return False
+        return held is None or held.transformation_id != self.transformation_id
 
 
 def body_of(held: HeldPublication) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param
 
-from sluice.errors import DeliveryError
+from sluice.errors import ConfigError, DeliveryError
 from sluice.loading.kept import Selection
 from sluice.loading.replay import refused_again
 from sluice.orchestration.operators import EngineOperator
@@ -105,11 +105,22 @@ class WithdrawOperator(EngineOperator):
     in_pool = LOAD_POOL
 
     def execute(self, context: Any) -> list[str]:
-        """Withdraw, and return the pipelines to be rebuilt."""
-        params = context["params"]
-        source = params["source"]
-        task = f"airflow {self.dag_id} {source}"
-        steps.withdraw(self._settings, self._registry, source, params["file"], task=task)
+        """Withdraw, and return the pipelines to be rebuilt.
+
+        Raises:
+            ConfigError: no row of such a file is in bronze, and it was not an earlier attempt of
+                this run that took them out.
+        """
+        source, file_name = context["params"]["source"], context["params"]["file"]
+        known = (self._settings, self._registry, source, file_name)
+        try:
+            steps.withdraw(*known, task=f"airflow {self.dag_id} {source}")
+        except ConfigError:
+            # An attempt may be killed after its commit.
+            is_first = context["ti"].try_number == 1
+            if is_first or not steps.was_withdrawn(*known, since=context["dag_run"].run_after):
+                raise
+            logger.info("an earlier attempt has withdrawn it")
         return self._registry.pipelines_of(source)
 
 

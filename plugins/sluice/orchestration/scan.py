@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sluice.landing.zone import FileState, landing_store, list_deliveries
-from sluice.registry import Source, read_registry
+from sluice.registry import Registry, read_registry
 from sluice.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -44,15 +44,15 @@ class LandingZoneScan:
     """
 
     settings: Settings
-    _sources: tuple[Source, ...] = ()
+    _registry: Registry | None = None
     _registry_state: tuple[tuple[str, int, int], ...] | None = None
     _registry_seen_at: float = 0.0
     _failures: dict[str, str] = field(default_factory=dict)
 
     def look(self) -> Look:
         """List every folder once; never raises for what lies in the landing zone."""
-        self._refresh_registry()
-        listing = list_deliveries(self.settings, self._sources)
+        registry = self.registry()
+        listing = list_deliveries(self.settings, tuple(registry.sources.values()))
         failures = {
             f"the folder of source {refusal.source}": refusal.reason
             for refusal in listing.refusals
@@ -77,17 +77,19 @@ class LandingZoneScan:
             logger.info("%s can be read again", folder)
         self._failures = failures
 
-    def _refresh_registry(self) -> None:
+    def registry(self) -> Registry:
+        """The registry as it is now, or was two seconds ago."""
         now = time.monotonic()
-        if self._registry_state is not None and now < self._registry_seen_at + REGISTRY_SECONDS:
-            return
+        if self._registry and now < self._registry_seen_at + REGISTRY_SECONDS:
+            return self._registry
         self._registry_seen_at = now
         state = registry_state(self.settings.project)
-        if state == self._registry_state:
-            return
-        self._sources = tuple(read_registry(self.settings.project).sources.values())
-        self._registry_state = state
-        logger.info("watching %s sources below %s", len(self._sources), self.settings.landing)
+        if self._registry is None or state != self._registry_state:
+            self._registry = read_registry(self.settings.project)
+            self._registry_state = state
+            count = len(self._registry.sources)
+            logger.info("watching %s sources below %s", count, self.settings.landing)
+        return self._registry
 
 
 def registry_state(project: Path) -> tuple[tuple[str, int, int], ...]:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from airflow.providers.standard.utils.skipmixin import SkipMixin
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+from airflow.utils.state import DagRunState
 
 from sluice.orchestration.operators import NOTIFY, SENSE, TRANSFORM, StepOperator
+from sluice.orchestration.scan import LandingZoneScan
 from sluice.orchestration.trigger import MOST_OF_A_CORE
 from sluice.pipeline import steps
 from sluice.pipeline.waiting import Inputs, Wait, hold_missing_against
-from sluice.registry import read_registry
-from sluice.settings import load_settings
+from sluice.registry import Registry
+from sluice.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
 
@@ -29,15 +34,15 @@ LOOK_SECONDS = 5.0
 class AwaitOperator(StepOperator, SkipMixin):
     """Let a run go on once its inputs are there, or once it has waited for long enough.
 
-    A run by hand never waits. The log says what is there, what is awaited and until when, and says
-    it again whenever that changes; so does the value ``awaited``, as of when the wait began.
+    A run by hand awaits nothing. The log says what is there, what is awaited and until when, and
+    says it again whenever that changes; so does the value ``awaited``, as of when the wait began.
     """
 
     ui_color = "#e8f1f8"
 
     def execute(self, context: Any) -> dict[str, list[str]]:
         """Decide by what has started the run."""
-        run_type = str(context["dag_run"].run_type)
+        run_type = context["dag_run"].run_type  # equal to its value, which its str() is not
         schedule = self._registry.pipeline(self.pipeline).schedule
         if run_type == "scheduled" and schedule.cron:
             return self._at_a_time(context)
@@ -57,19 +62,24 @@ class AwaitOperator(StepOperator, SkipMixin):
     def _once_all_are_there(self, context: Any) -> dict[str, list[str]]:
         inputs = self._look(None)
         if inputs.missing and self._registry.pipeline(self.pipeline).schedule.cron:
-            logger.info("the run ends here: the next one is at the latest at the time of cron")
-            ends = (SENSE, TRANSFORM, NOTIFY)
-            self.skip(context["ti"], [task for task in self.dag.tasks if task.task_id in ends])
+            self._end(context, "the next one is at the latest at the time of cron")
         elif inputs.missing:
             self._wait(context, inputs, None, None)
         return self._go_on(inputs)
 
-    def resume(self, context: Any, event: Any) -> dict[str, list[str]]:  # noqa: ARG002
-        """Go on after the wait, by what is there now.
+    def _end(self, context: Any, why: str) -> None:
+        logger.info("the run ends here: %s", why)
+        ends = (SENSE, TRANSFORM, NOTIFY)
+        self.skip(context["ti"], [task for task in self.dag.tasks if task.task_id in ends])
+
+    def resume(self, context: Any, event: Any) -> dict[str, list[str]]:
+        """Go on after the wait, by what is there now; or end, to make way for another run.
 
         Raises:
             OverdueError: an input is missing whose ``on_missing`` is ``fail``.
         """
+        if event.get("makes_way"):
+            self._end(context, "another one is queued, which takes up what is there")
         since = event["since"]
         return self._go_on(self._look(datetime.fromisoformat(since) if since else None))
 
@@ -104,8 +114,30 @@ class AwaitOperator(StepOperator, SkipMixin):
         return {"there": list(inputs.there), "missing": list(inputs.missing)}
 
 
-class InputsTrigger(BaseTrigger):
+@dataclass(frozen=True)
+class Turn:
+    """One look at the landing zone, by which each run that waits asks the ledger.
+
+    Attributes:
+        settings: the instance.
+        registry: as it was then.
+        arrived: the sources of which settled deliveries lay there.
+        costs: where each that is served adds the seconds of a core that it has taken.
+    """
+
+    settings: Settings
+    registry: Registry
+    arrived: frozenset[str]
+    costs: list[float]
+
+
+class InputsTrigger(BaseEventTrigger):
     """Fire when a pipeline's inputs are all there, or when the wait is over.
+
+    All runs that wait share one look at the landing zone, and the budget of a core.
+
+    A wait without an end is also over when another run of the pipeline is queued: a pipeline has
+    one run at a time, and what was started by hand, or is to rebuild, would be stuck behind it.
 
     Args:
         pipeline: whose inputs.
@@ -127,37 +159,94 @@ class InputsTrigger(BaseTrigger):
             "until": self.until,
         }
 
+    def shared_stream_key(self) -> Hashable:
+        """One look for all runs that wait."""
+        return "sluice", "inputs"
+
+    @classmethod
+    async def open_shared_stream(
+        cls,
+        kwargs: dict[str, Any],  # noqa: ARG003 - of any one of the triggers
+    ) -> AsyncIterator[Turn]:
+        """A look every few seconds; seldomer where it, and what follows it, is dear."""
+        scan = LandingZoneScan(load_settings())
+        costs: list[float] = []
+        while True:
+            try:
+                turn = await asyncio.to_thread(_take_turn, scan, costs)
+            except Exception:
+                # Nothing that lies in a landing zone is a reason to give up a wait.
+                logger.exception("the landing zone could not be looked at; it is tried again")
+                await asyncio.sleep(LOOK_SECONDS)
+                continue
+            yield turn
+            await asyncio.sleep(LOOK_SECONDS)
+            # By now it is known what the runs have added; what comes later counts the next time.
+            spent = 0.0
+            while costs:
+                spent += costs.pop()
+            await asyncio.sleep(max(0.0, spent * (1 / MOST_OF_A_CORE - 1) - LOOK_SECONDS))
+
+    async def filter_shared_stream(
+        self, shared_stream: AsyncIterator[Any]
+    ) -> AsyncIterator[TriggerEvent]:
+        """The end of this run's wait; what changes before is written into the task's log."""
+        makes_way = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds_left()):
+                makes_way = await self._waited(shared_stream)
+        event = {"since": self.since, "makes_way": makes_way}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look every few seconds; write what has changed into the task's log."""
-        until = datetime.fromisoformat(self.until) if self.until else None
+        """The same without sharing, for where a trigger is run on its own."""
+        async for event in self.filter_shared_stream(self.open_shared_stream({})):
+            yield event
+
+    def _seconds_left(self) -> float | None:
+        if self.until is None:
+            return None
+        return (datetime.fromisoformat(self.until) - datetime.now(UTC)).total_seconds()
+
+    async def _waited(self, turns: AsyncIterator[Turn]) -> bool:
+        """Wait; whether it was for another run that the wait has ended."""
         seen: Inputs | None = None
-        while until is None or datetime.now(UTC) < until:
-            started = time.monotonic()
-            inputs = await asyncio.to_thread(self._look_or_log, seen)
+        async for turn in turns:
+            inputs = await asyncio.to_thread(self._look_or_log, turn, seen)
             if inputs != seen:
                 self.log.info("%s, until %s", inputs, self.until or "all are there")
                 seen = inputs
             if inputs and not inputs.missing:
-                break
-            cost = time.monotonic() - started
-            await asyncio.sleep(self._pause(cost, until))
-        yield TriggerEvent({"since": self.since})  # type: ignore[no-untyped-call]
+                return False
+            if self.until is None and await asyncio.to_thread(self._is_another_queued):
+                return True
+        return False
 
-    def _look_or_log(self, seen: Inputs | None) -> Inputs | None:
-        since = datetime.fromisoformat(self.since) if self.since else None
+    def _is_another_queued(self) -> bool:
+        states = [DagRunState.QUEUED.value]
         try:
-            settings = load_settings()
-            registry = read_registry(settings.project)
-            return steps.look_for(settings, registry, self.pipeline, since)
+            return RuntimeTaskInstance.get_dr_count(dag_id=self.pipeline, states=states) > 0
+        except Exception:
+            self.log.exception("Airflow could not be asked for other runs; it is tried again")
+            return False
+
+    def _look_or_log(self, turn: Turn, seen: Inputs | None) -> Inputs | None:
+        since = datetime.fromisoformat(self.since) if self.since else None
+        started = time.thread_time()
+        try:
+            return steps.look_for(turn.settings, turn.registry, self.pipeline, since, turn.arrived)
         except Exception:
             # Whatever is wrong for a while is no reason to give up the wait.
             self.log.exception("the inputs could not be looked at; it is tried again")
             return seen
+        finally:
+            turn.costs.append(time.thread_time() - started)
 
-    @staticmethod
-    def _pause(cost: float, until: datetime | None) -> float:
-        """How long to the next look, in seconds; however dear it is, it takes little of a core."""
-        pause = max(LOOK_SECONDS, cost * (1 / MOST_OF_A_CORE - 1))
-        if until is None:
-            return pause
-        return max(0.0, min(pause, (until - datetime.now(UTC)).total_seconds()))
+
+def _take_turn(scan: LandingZoneScan, costs: list[float]) -> Turn:
+    # By the clock, as an object store's client works in threads of its own. A run's look is counted
+    # by its thread's time: many at once wait for each other.
+    started = time.monotonic()
+    arrived = frozenset(scan.look().waiting)
+    costs.append(time.monotonic() - started)
+    return Turn(scan.settings, scan.registry(), arrived, costs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from sluice.loading import (
 )
 from sluice.loading.kept import Selection
 from sluice.loading.replay import replay as replay_source
+from sluice.loading.withdrawal import was_withdrawn as file_was_withdrawn
 from sluice.loading.withdrawal import withdraw as withdraw_file
 from sluice.pipeline.freshness import FreshnessState, freshness_states
 from sluice.pipeline.waiting import Inputs, look_for_inputs
@@ -152,6 +153,18 @@ def withdraw(
     return withdraw_file(settings, registry.source(source_name), file_name, task=task)
 
 
+def was_withdrawn(
+    settings: Settings, registry: Registry, source_name: str, file_name: str, *, since: datetime
+) -> bool:
+    """Whether a file was withdrawn, and nothing has come of it after that.
+
+    Raises:
+        ConfigError: there is no such source.
+        RetriableError: the warehouse is away.
+    """
+    return file_was_withdrawn(settings, registry.source(source_name), file_name, since)
+
+
 def transform(
     settings: Settings,
     registry: Registry,
@@ -185,7 +198,11 @@ def warned(settings: Settings, pipeline_name: str, transformation_id: int) -> li
 
 
 def look_for(
-    settings: Settings, registry: Registry, pipeline_name: str, since: datetime | None = None
+    settings: Settings,
+    registry: Registry,
+    pipeline_name: str,
+    since: datetime | None = None,
+    arrived: Collection[str] | None = None,
 ) -> Inputs:
     """Which inputs of a pipeline are there; see ``look_for_inputs``.
 
@@ -199,7 +216,7 @@ def look_for(
         retriable_failures(f"{pipeline_name} was looked at", lock="The ledger is locked."),
         connect(settings, "loader", application_name=application) as connection,
     ):
-        return look_for_inputs(connection, settings, registry, pipeline, since)
+        return look_for_inputs(connection, settings, registry, pipeline, since, arrived)
 
 
 def note_missing(

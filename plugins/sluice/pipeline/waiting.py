@@ -6,7 +6,7 @@ events of the orchestrator are no list of what has arrived.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -63,6 +63,7 @@ def look_for_inputs(
     registry: Registry,
     pipeline: Pipeline,
     since: datetime | None = None,
+    arrived: Collection[str] | None = None,
 ) -> Inputs:
     """Which inputs have something that the pipeline's gold does not contain yet.
 
@@ -72,8 +73,13 @@ def look_for_inputs(
         registry: its registry.
         pipeline: whose inputs.
         since: what has come after this moment counts as well, although it may be published by now.
+        arrived: the sources of which settled deliveries lie in the landing zone, where that is
+            known; it is looked at where None.
     """
-    there = {*_new_sources(connection, settings, registry, pipeline, since)}
+    if arrived is None:
+        listing = list_deliveries(settings, registry.sources_beside(pipeline.sources))
+        arrived = {delivery.source for delivery in listing.deliveries}
+    there = {*arrived, *_new_loads(connection, pipeline, since)}
     there |= {*_new_publications(connection, pipeline, since)}
     awaited = [*awaited_sources(pipeline), *map(pipeline_input, pipeline.reads)]
     return Inputs(
@@ -127,15 +133,7 @@ def note_missing(connection: Connection, pipeline: Pipeline, missing: Sequence[s
     )
 
 
-def _new_sources(
-    connection: Connection,
-    settings: Settings,
-    registry: Registry,
-    pipeline: Pipeline,
-    since: datetime | None,
-) -> Iterator[str]:
-    listing = list_deliveries(settings, registry.sources_beside(pipeline.sources))
-    yield from {delivery.source for delivery in listing.deliveries}
+def _new_loads(connection: Connection, pipeline: Pipeline, since: datetime | None) -> Iterator[str]:
     loads = pending_loads(connection, pipeline)
     yield from _first_column(connection.execute(_SOURCES_OF_LOADS, (loads,)).fetchall())
     for name in pipeline.sources if since else ():
