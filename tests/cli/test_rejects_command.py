@@ -64,7 +64,7 @@ def test_an_export_is_mended_and_dropped_again(
 def test_a_mended_delivery_leaves_no_rejects(sluice: Sluice, shop: ShopProject) -> None:
     shop.drop("a.csv", "1,ink,2\n")
     shop.load()
-    assert "no rejected records" in sluice("rejects", "orders").stdout
+    assert "no rejected files" in sluice("rejects", "orders").stdout
 
 
 def test_a_wrong_name_says_which_were_meant(sluice: Sluice, shop: ShopProject) -> None:
@@ -72,3 +72,15 @@ def test_a_wrong_name_says_which_were_meant(sluice: Sluice, shop: ShopProject) -
     assert outcome.returncode == 1
     assert "Did you mean a.csv?" in outcome.stderr
     assert "Did you mean orders?" in sluice("rejects", "order").stderr
+
+
+def test_a_file_that_was_rejected_whole_is_listed_with_its_reason(
+    sluice: Sluice, shop: ShopProject
+) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    (shop.settings.landing / "orders" / "b.csv").write_text("something,else\n1,2\n")
+    shop.load()
+    shown = sluice("rejects", "orders").stdout
+    assert "b.csv" in shown
+    assert "The header lacks" in shown
+    assert "a.csv" not in shown

@@ -55,6 +55,9 @@ def test_a_sound_registry_has_sources_and_pipelines(tmp_path: Path) -> None:
         ("columns: {a: {data_type: integer}}", 5, "columns.a.data_type", "bigint"),
         ("columns: {a: {data_type: text, scale: 2}}", 5, "columns.a", "for decimal"),
         ("columns: {a: {data_type: text, minimum: 2}}", 5, "columns.a", "not for text"),
+        ("columns: {a: {data_type: decimal, minimum: zero}}", 5, "columns.a", "is no decimal"),
+        ("columns: {a: {data_type: date, maximum: 2026-13-45x}}", 5, "columns.a", "is no date"),
+        ("columns: {a: {data_type: double, maximum: .inf}}", 5, "columns.a", "is no number"),
         ("columns: {a: {data_type: bigint, pattern: x}}", 5, "columns.a", "for data_type text"),
         (
             "columns: {a: {data_type: text, accepted_values: [no, se]}}",

@@ -46,7 +46,8 @@ def test_a_run_goes_on_without_what_is_broken_elsewhere(shop: ShopProject) -> No
     folder.mkdir(parents=True)
     (folder / "broken.sql").write_text("select {{ no_end")
     shop.drop("a.csv", "1,ink,2\n")
-    assert "broken.sql" in (dbt.parse_problem(shop.settings) or "")
+    (problem,) = dbt.problems_of(shop.settings, ["shop"])
+    assert "broken.sql" in problem.message
     report = shop.run()
     assert report.errors == ()
     assert report.publication is not None

@@ -13,7 +13,7 @@ from sluice.cli.output import console, errors_console, failures_explained, print
 from sluice.registry import Pipeline, Problem, Registry, Source, json_schema, read_registry
 from sluice.settings import Settings, load_settings
 from sluice.transforming.bronze_sources import SOURCES_FILE, bronze_sources_yaml
-from sluice.transforming.dbt import parse_problem
+from sluice.transforming.dbt import problems_of
 
 
 def check(
@@ -33,7 +33,8 @@ def check(
         written = write_generated(settings, registry) if fix else []
         problems = [*registry.problems, *missing_models(settings, registry)]
         problems += outdated_files(settings, registry)
-        problems += broken_models(settings)
+        if not problems:  # what dbt would say of them follows from those
+            problems += broken_models(settings, registry)
     if json_output:
         print_json(problems)
     else:
@@ -101,10 +102,10 @@ def missing_models(settings: Settings, registry: Registry) -> list[Problem]:
     ]
 
 
-def broken_models(settings: Settings) -> list[Problem]:
-    """A problem where dbt cannot parse the project; it names the first that it meets."""
-    message = parse_problem(settings)
-    if message is None:
-        return []
-    remedy = "Mend it; until then its own pipelines fail, and all others go on."
-    return [Problem(settings.dbt.relative_to(settings.project), 1, "", message, remedy)]
+def broken_models(settings: Settings, registry: Registry) -> list[Problem]:
+    """What is wrong with the models, as far as dbt's parsing tells."""
+    place = settings.dbt.relative_to(settings.project)
+    return [
+        Problem(place, 1, "", error.message, error.remedy)
+        for error in problems_of(settings, sorted(registry.pipelines))
+    ]

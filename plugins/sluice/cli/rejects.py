@@ -73,7 +73,7 @@ def rejects(
     elif files:
         _print_all(files, counts, rows)
     else:
-        console.print(f"{source}: no rejected records.")
+        console.print(f"{source}: no rejected files or records.")
 
 
 def _check_name(files: Sequence[RejectedFile], source: str, name: str) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Discriminator, Field, StrictStr, Tag, field_validator, model_validator
 
+from sluice.registry.bounds import check_bounds
 from sluice.registry.extract import Extract
 from sluice.registry.formats import (
     ContractMode,
@@ -56,7 +57,6 @@ SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 # A partition is named _<source>_2026_06_30.
 LONGEST_PARTITIONED_NAME = 63 - len("__2026_06_30")
 
-ORDERED_TYPES = frozenset({"bigint", "double", "decimal", "date", "time", "timestamp"})
 
 Bound = int | float | Decimal | datetime | date | time | StrictStr
 
@@ -117,10 +117,7 @@ class Column(RegistryModel):
         text_rules = [name for name in ("accepted_values", "pattern") if getattr(self, name)]
         if text_rules and self.data_type != "text":
             raise ValueError(f"{text_rules[0]} is for data_type text, not {self.data_type}")
-        bounds = [name for name in ("minimum", "maximum") if getattr(self, name) is not None]
-        if bounds and self.data_type not in ORDERED_TYPES:
-            allowed = ", ".join(sorted(ORDERED_TYPES))
-            raise ValueError(f"{bounds[0]} is for {allowed}; not for {self.data_type}")
+        check_bounds(self.data_type, minimum=self.minimum, maximum=self.maximum)
         if (self.precision or self.scale) is not None and self.data_type != "decimal":
             raise ValueError(f"precision and scale are for decimal, not for {self.data_type}")
         if self.scale is not None and self.precision is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,6 +139,25 @@ class Project:
                 waiting.extend(by_id[unique_id].depends_on.nodes)
         return sorted(by_id[unique_id].name for unique_id in found)
 
+    def check_files_of(self) -> None:
+        """Hold each model that is incremental by file against what it reads.
+
+        Raises:
+            ConfigError: it names files that are not of what it reads: its rows would all go.
+        """
+        for model in self._models():
+            files_of = model.config.meta.get("files_of", {})
+            named = {files_of.get("source"), files_of.get("model"), *files_of.get("models", ())}
+            # The last part of an id is the source's or the model's name.
+            read = {node.rpartition(".")[2] for node in model.depends_on.nodes}
+            if strange := sorted(named - read - {None}):
+                known = ", ".join(sorted(read - {"files", "loads"}))
+                raise ConfigError(
+                    f"Model {model.name} says files_of {strange[0]}, which it does not read.",
+                    f"In dbt/{model.original_file_path}: name what its rows come from. It reads:"
+                    f" {known}.",
+                )
+
     def _refuse_foreign_mart(self, model: Any) -> None:
         if model.fqn[1] == "gold" and model.fqn[2] != self.pipeline:
             raise ConfigError(
@@ -156,7 +175,7 @@ class Project:
 
 
 def _mart(model: Any) -> Mart:
-    where = model.patch_path or model.original_file_path
+    where = f"dbt/{(model.patch_path or model.original_file_path).rpartition('://')[2]}"
     if (
         model.schema != "gold_audit"
         or model.alias != model.name
@@ -243,10 +262,21 @@ def _unparsable(
     return ConfigError(text, f"Mend it under {settings.dbt}, then run: ./sluice check")
 
 
-def parse_problem(settings: Settings) -> str | None:
-    """Why dbt cannot parse the project as a whole, in its own words; None where it can."""
+def problems_of(settings: Settings, pipelines: Iterable[str]) -> list[ConfigError]:
+    """What is wrong with the project as far as parsing tells, beside the first that stops dbt."""
     outcome = _invoke(settings, "check", ["parse"], settings.dbt)
-    return None if outcome.success else str(outcome.exception).strip()
+    if not outcome.success:
+        remedy = "Mend it; until then its own pipelines fail, and all others go on."
+        return [ConfigError(str(outcome.exception).strip(), remedy)]
+    projects = [Project(name, outcome.result, settings.dbt) for name in pipelines]
+    checks: list[Callable[[], object]] = [project.marts for project in projects]
+    found = []
+    for check in [*(project.check_files_of for project in projects[:1]), *checks]:
+        try:
+            check()
+        except ConfigError as error:
+            found.append(error)
+    return found
 
 
 def build(settings: Settings, project: Project, *, full_refresh: bool = False) -> list[NodeResult]:
@@ -258,6 +288,8 @@ def build(settings: Settings, project: Project, *, full_refresh: bool = False) -
     pipeline = project.pipeline
     arguments = ["build", "--select"]
     arguments += [f"path:models/silver/{pipeline}", f"+path:models/gold/{pipeline}"]
+    if (project.folder / "tests" / pipeline).is_dir():  # also tests that refer to no model
+        arguments.append(f"path:tests/{pipeline}")
     # Of the tests that ask several models: those alone whose models are all there to be asked.
     arguments += ["--indirect-selection", "buildable"]
     # A unit test does not look at the data: it belongs to the project's checks, not to a run.

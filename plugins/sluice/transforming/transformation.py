@@ -110,6 +110,7 @@ def _build(
 ) -> tuple[int, list[dbt.NodeResult]]:
     """Build under the models' locks, and record what came of it."""
     marts = project.marts()
+    project.check_files_of()
     locks = dict.fromkeys(project.marts_read(pipeline.reads), "pg_advisory_lock_shared")
     locks |= dict.fromkeys(project.models_built(), "pg_advisory_lock")
     application = f"sluice transform {pipeline.name}"

@@ -64,7 +64,7 @@ class RejectCount:
 def rejected_files(
     connection: Connection, source: str, file_name: str | None = None
 ) -> list[RejectedFile]:
-    """The files of a source whose newest load has rejected records, newest first.
+    """The files of a source that were rejected, whole or some records of them, newest first.
 
     A rejected correction is shown until another delivery of its file is loaded or rejected: that
     the rows before it were loaded again (``same_again``) has not mended it.
@@ -75,7 +75,7 @@ def rejected_files(
             select load_id, file_name, outcome, rows_loaded, rows_rejected, reject_reason,
                 file_columns, loaded_at
             from ops.loads
-            where source = %(source)s and rows_rejected > 0
+            where source = %(source)s and (rows_rejected > 0 or outcome = 'rejected')
                 and (%(file)s::text is null or file_name = %(file)s)
                 and not exists (
                     select from ops.loads as later
