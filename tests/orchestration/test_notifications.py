@@ -87,7 +87,7 @@ def telling(instance: Instance, http_api: object) -> Iterator[Instance]:  # noqa
 
 
 @pytest.mark.xdist_group("airflow")
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_a_rejected_file_and_a_held_publication_are_told(
     telling: Instance,
     http_api: object,  # noqa: F811

@@ -29,7 +29,7 @@ from sluice.warehouse.connections import connect, source_lock_key
 from tests.orchestration.running_airflow import Instance, dags_by_id, wait_for
 
 # Workers of pytest-xdist that go by groups start one instance between them.
-pytestmark = [pytest.mark.xdist_group("airflow"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("airflow"), pytest.mark.timeout(900)]
 
 
 def test_a_dropped_file_is_published(instance: Instance) -> None:
@@ -160,7 +160,7 @@ def start(instance: Instance, dag: str, **conf: Any) -> None:
     instance.ask(f"dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
 
 
-@pytest.mark.timeout(360)
+@pytest.mark.timeout(900)
 def test_a_run_waits_for_files_and_its_publication_for_a_person(instance: Instance) -> None:
     entry = instance.settings.registry / "pipelines" / "shop.yml"
     text = entry.read_text()
