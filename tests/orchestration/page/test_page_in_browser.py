@@ -137,7 +137,7 @@ def test_a_user_sees_the_runs_and_approves_a_held_publication(
         runs, orders = len(delivered.runs()), delivered.orders()
         delivered.shop.drop("held.csv", "7003,ink,2\n")
         run = wait_for(lambda: delivered.runs()[0] if len(delivered.runs()) > runs else None)
-        wait_for(lambda: delivered.states(run)["publish"] == "awaiting_input")
+        wait_for(lambda: delivered.states(run)["publish"] == "deferred")
 
         page.goto(f"{airflow_address(delivered.settings).url}/dags?limit=50")
         page.get_by_role("link", name="shop", exact=True).click()
