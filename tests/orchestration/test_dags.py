@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk import AssetAny
-from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import list_py_file_paths
 
 from sluice.errors import ConfigError
@@ -151,22 +150,24 @@ def test_the_same_registry_is_the_same_dags(
     registry_files.pipeline("shop", "orders", "customers", "articles")
     registry_files.pipeline("bad")
     as_environment(registry_files.settings)
-    built = build_dags(registry_files.settings)
-    here = {name: DagSerialization.to_dict(dag) for name, dag in built.items()}
-    elsewhere = subprocess.run(
-        [sys.executable, "-c", SERIALIZE],
-        env={**os.environ, "PYTHONHASHSEED": "3"},
-        capture_output=True,
-        check=True,
-        text=True,
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", SERIALIZE],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "3")
     )
 
     # What a task works with is its process's own, and may hold a password.
-    assert '"_settings"' not in elsewhere.stdout
-    assert '"_registry"' not in elsewhere.stdout
+    assert '"_settings"' not in first
+    assert '"_registry"' not in first
     # A difference would be a new version of the DAG, each time that it is parsed.
-    there = json.loads(elsewhere.stdout.splitlines()[-1])
-    assert without_sets(there) == without_sets(json.loads(json.dumps(here)))
+    dags = [without_sets(json.loads(text.splitlines()[-1])) for text in (first, second)]
+    assert dags[0].keys() >= {"shop", "bad"}
+    assert dags[0] == dags[1]
 
 
 def without_sets(value: Any) -> Any:
