@@ -79,6 +79,11 @@ def telling(instance: Instance, http_api: object) -> Iterator[Instance]:  # noqa
     address = Webhook(http_api).address  # type: ignore[arg-type]
     connection = {"connection_id": "ops_chat", "conn_type": "generic", "password": address}
     instance.ask("connections", connection)
+    with connect(instance.settings, "transformer", application_name="test") as session:
+        session.execute(  # what the tests before have rejected is no news
+            "insert into ops.notifications (connection, event, subject, since)"
+            " values ('ops_chat', 'rejected', 'source orders', now())"
+        )
     text = add_line(instance.settings, f"{NOTIFY}approve_when: {{rows_changed: 0}}\n")
     wait_for(lambda: dags_by_id(instance, "sluice_notify"))
     yield instance
@@ -112,7 +117,7 @@ def test_a_rejected_file_and_a_held_publication_are_told(
 
     # A publication that waits is told while it does.
     before = len(telling.runs())
-    telling.shop.drop("held.csv", "70,ink,2\n")
+    telling.shop.drop("held_and_told.csv", "70,ink,9\n")
     ((title, body),) = wait_for(seen.take)
     assert title == "Sluice: shop: a publication waits for approval"
     assert "total_sales: 1 of 1 rows changed, more than 0" in body
