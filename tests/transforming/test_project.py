@@ -32,6 +32,14 @@ def test_a_model_by_file_names_what_it_reads(shop: ShopProject, files_of: dict[s
     assert report.publication is None
 
 
+def test_what_another_pipeline_says_wrong_stops_it_alone(shop: ShopProject) -> None:
+    folder = shop.settings.dbt / "models" / "silver" / "other"
+    folder.mkdir(parents=True)
+    (folder / "other_by_file.sql").write_text(BY_FILE.format({"source": "order"}))
+    shop.drop("a.csv", "1,ink,2\n")
+    assert shop.run().errors == ()
+
+
 def test_a_test_that_refers_to_no_model_counts_as_well(shop: ShopProject) -> None:
     folder = shop.settings.dbt / "tests" / "shop"
     folder.mkdir(parents=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,12 +140,15 @@ class Project:
         return sorted(by_id[unique_id].name for unique_id in found)
 
     def check_files_of(self) -> None:
-        """Hold each model that is incremental by file against what it reads.
+        """Hold each model of the build that is incremental by file against what it reads.
 
         Raises:
             ConfigError: it names files that are not of what it reads: its rows would all go.
         """
+        built = set(self.models_built())
         for model in self._models():
+            if model.name not in built:
+                continue
             files_of = model.config.meta.get("files_of", {})
             named = {files_of.get("source"), files_of.get("model"), *files_of.get("models", ())}
             # The last part of an id is the source's or the model's name.
@@ -268,15 +271,15 @@ def problems_of(settings: Settings, pipelines: Iterable[str]) -> list[ConfigErro
     if not outcome.success:
         remedy = "Mend it; until then its own pipelines fail, and all others go on."
         return [ConfigError(str(outcome.exception).strip(), remedy)]
-    projects = [Project(name, outcome.result, settings.dbt) for name in pipelines]
-    checks: list[Callable[[], object]] = [project.marts for project in projects]
-    found = []
-    for check in [*(project.check_files_of for project in projects[:1]), *checks]:
-        try:
-            check()
-        except ConfigError as error:
-            found.append(error)
-    return found
+    found: dict[str, ConfigError] = {}  # once each, where pipelines share a model
+    for name in pipelines:
+        project = Project(name, outcome.result, settings.dbt)
+        for check in (project.check_files_of, project.marts):
+            try:
+                check()
+            except ConfigError as error:
+                found.setdefault(error.message, error)
+    return list(found.values())
 
 
 def build(settings: Settings, project: Project, *, full_refresh: bool = False) -> list[NodeResult]:
