@@ -82,7 +82,11 @@ def test_marts_equal_the_oracle_after_any_history(
         for name in delivered[:1]:
             system.withdraw(name)
         again = random_numbers.choice(batch)
-        system.deliver_again(again, again.replace("T06", "T07"))
+        system.deliver_again(again, again)
+        # The same answer an hour later is news: so it was then as well.
+        an_hour_later = again.replace("T06", "T07")
+        deliveries[an_hour_later] = deliveries[again]
+        system.drop(an_hour_later, deliveries[again])
         system.run()
         assert_marts_equal_oracle(administrator, system)
     assert_a_full_rebuild_changes_nothing(administrator, system)
@@ -146,5 +150,5 @@ def test_an_old_delivery_that_comes_late_changes_nothing_newer(
     system.run()
     assert administrator.execute(query).fetchall()[0] == ("old@example.com",)
     assert_marts_equal_oracle(administrator, system)
-    system.deliver_again(path_of(days[0]), path_of(days[2]))
+    system.deliver_again(path_of(days[0]), path_of(days[0]))
     assert rows_changed(system.run()) == 0

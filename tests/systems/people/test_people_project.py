@@ -51,7 +51,7 @@ def test_secrets_do_not_reach_the_database(
         path_of(date(2026, 6, 29)),
         [
             person(1),
-            person(2, registered__date="yesterday"),
+            person(2),
             person(3, login__uuid="me"),
             person(4, location__coordinates__latitude="190"),
         ],
