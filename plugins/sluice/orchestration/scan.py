@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -44,10 +45,14 @@ class LandingZoneScan:
     """
 
     settings: Settings
+    _current: CurrentRegistry = field(init=False)
     _registry: Registry | None = None
-    _registry_state: tuple[tuple[str, int, int], ...] | None = None
     _registry_seen_at: float = 0.0
     _failures: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Read nothing yet."""
+        self._current = CurrentRegistry(self.settings.project)
 
     def look(self) -> Look:
         """List every folder once; never raises for what lies in the landing zone."""
@@ -83,13 +88,31 @@ class LandingZoneScan:
         if self._registry and now < self._registry_seen_at + REGISTRY_SECONDS:
             return self._registry
         self._registry_seen_at = now
-        state = registry_state(self.settings.project)
-        if self._registry is None or state != self._registry_state:
-            self._registry = read_registry(self.settings.project)
-            self._registry_state = state
-            count = len(self._registry.sources)
+        registry = self._current.read()
+        if registry is not self._registry:
+            count = len(registry.sources)
             logger.info("watching %s sources below %s", count, self.settings.landing)
-        return self._registry
+            self._registry = registry
+        return registry
+
+
+@dataclass
+class CurrentRegistry:
+    """A project's registry, read again when a file of it has changed; for any number of threads."""
+
+    project: Path
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _registry: Registry | None = None
+    _state: tuple[tuple[str, int, int], ...] = ()
+
+    def read(self) -> Registry:
+        """The registry as it is now; the same object as long as nothing has changed."""
+        state = registry_state(self.project)
+        with self._lock:
+            if self._registry is None or state != self._state:
+                self._registry = read_registry(self.project)
+                self._state = state
+            return self._registry
 
 
 def registry_state(project: Path) -> tuple[tuple[str, int, int], ...]:

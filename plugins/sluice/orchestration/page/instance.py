@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from psycopg import Connection
 
 from sluice.landing.zone import Listing, list_deliveries
-from sluice.orchestration.scan import registry_state
-from sluice.registry import Registry, Source, read_registry
+from sluice.orchestration.scan import CurrentRegistry
+from sluice.registry import Registry, Source
 from sluice.settings import Settings
 from sluice.warehouse.connections import connect
 
@@ -44,10 +44,13 @@ class Instance:
 
     settings: Settings
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _registry: Registry | None = None
-    _registry_state: object = None
+    _current: CurrentRegistry = field(init=False)
     _look: Look = Look(None)
     _looking: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        """Read nothing yet."""
+        self._current = CurrentRegistry(self.settings.project)
 
     def connect(self) -> Connection:
         """A connection as the role that may read the ledger and nothing else.
@@ -60,12 +63,7 @@ class Instance:
 
     def registry(self) -> Registry:
         """The registry as it is now; read again when a file has changed."""
-        state = registry_state(self.settings.project)
-        with self._lock:
-            if self._registry is None or state != self._registry_state:
-                self._registry = read_registry(self.settings.project)
-                self._registry_state = state
-            return self._registry
+        return self._current.read()
 
     def look(self) -> Look:
         """The landing zone as it is now, or as it was when it last answered."""
