@@ -11,6 +11,7 @@ from psycopg import Connection
 
 from sluice.errors import ConfigError, DeliveryError, TransformError
 from sluice.pipeline import publish, sense, transform
+from sluice.pipeline.overview import pipeline_states
 from sluice.registry import load_registry
 from sluice.warehouse.connections import connect
 from tests.shop_project import ShopProject
@@ -112,10 +113,17 @@ def test_a_changed_model_is_published_without_a_delivery(
 
 def test_a_mart_without_a_key_is_an_error_that_names_it(shop: ShopProject) -> None:
     path = shop.model("marts.yml")
-    path.write_text(path.read_text().replace("primary_key", "not_null").replace("[scope]", "[]"))
+    text = path.read_text()
+    path.write_text(text.replace("primary_key", "not_null").replace("[scope]", "[]"))
     (error,) = shop.run().errors
     assert isinstance(error, ConfigError)
     assert "declares no key" in error.message or "cannot be parsed" in error.message
+    registry = load_registry(shop.settings.project)
+    with connect(shop.settings, "transformer", application_name="test") as connection:
+        (state,) = pipeline_states(connection, registry)
+    assert state.failure == error.message
+    path.write_text(text)
+    assert shop.run().errors == ()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -105,6 +106,20 @@ def test_missing_columns() -> None:
         "missing_column",
         "order_id",
     )
+
+
+def test_a_header_of_which_nothing_is_known_is_not_all_missing() -> None:
+    source = source_of("csv", {"product": "text", "amount": "decimal"}, schema_contract="evolve")
+    assert refused(["article", "price"], source) == ("missing_column", "product")
+    assert map_columns(["article", "amount"], source).missing == ("product",)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_another_delimiter_is_named(delimiter: str) -> None:
+    source = source_of("csv", {"order_id": "bigint", "product": "text"})
+    with pytest.raises(DeliveryError) as refusal:
+        map_columns([delimiter.join(["order_id", "product"])], source)
+    assert f"dialect: {{delimiter: {json.dumps(delimiter)}}}" in refusal.value.remedy
 
 
 KNOWN = ["order_id", "product", "amount"]

@@ -8,9 +8,10 @@ snake_case``. The order of the fields is free.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sluice.errors import DeliveryError
@@ -262,7 +263,7 @@ def _fed_columns(names: Sequence[str], source: Source) -> dict[int, str]:
     return fed
 
 
-def _refuse_missing(absent: Iterable[str], names: Sequence[str], source: Source) -> None:
+def _refuse_missing(absent: Sequence[str], names: Sequence[str], source: Source) -> None:
     may_lack = source.schema_contract.missing_columns == "evolve"
     missing = [
         name
@@ -270,14 +271,36 @@ def _refuse_missing(absent: Iterable[str], names: Sequence[str], source: Source)
         if not (may_lack and source.columns[name].nullable)
         and source.columns[name].from_file_name is None
     ]
+    # Where all may be missing, a file of which none is known is another source's all the same.
+    missing = missing or ([*absent] if len(absent) == len(source.columns) else [])
     if missing:
         written = ", ".join(repr(source.columns[name].from_ or name) for name in missing)
+        entry = f"registry/sources/{source.name}.yml"
+        remedy = f"Deliver the columns, or take them out of {entry}."
+        if delimiter := _other_delimiter(absent, names, source):
+            dialect = f"`dialect: {{delimiter: {json.dumps(delimiter)}}}`"
+            remedy = (
+                f"It is one field, and would be several with the delimiter {delimiter!r}: declare"
+                f" {dialect} or `dialect: auto` in {entry}."
+            )
         raise DeliveryError(
             f"The header lacks {written}; it has {list(names)}.",
             code="missing_column",
             column=missing[0],
-            remedy=f"Deliver the columns, or take them out of registry/sources/{source.name}.yml.",
+            remedy=remedy,
         )
+
+
+def _other_delimiter(absent: Sequence[str], names: Sequence[str], source: Source) -> str | None:
+    """The delimiter at which the one field of a header falls into columns that it lacks."""
+    if len(names) != 1:
+        return None
+    wanted = {source.columns[name].from_ or name for name in absent}
+    for delimiter in ",;\t|":
+        fields = [field.strip(' "') for field in names[0].split(delimiter)]
+        if len(fields) > 1 and wanted.intersection(fields):
+            return delimiter
+    return None
 
 
 def _unknown_fields(
