@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 # Each model is one transaction with one snapshot, so that the ledger and bronze agree in it.
 SESSION_OPTIONS = r"-c default_transaction_isolation=repeatable\ read -c TimeZone=UTC"
 
-
+# The build that follows writes the artifacts.
+PARSE = ("parse", "--no-write-json")
 GOOD_STATUSES = frozenset({"success", "pass", "warn", "no-op"})
 
 
@@ -238,7 +239,7 @@ def parsed(settings: Settings, pipeline: str) -> Iterator[Project]:
     folder, excluded = settings.dbt, set[str]()
     messages: list[str] = []
     with ExitStack() as copies:
-        while not (outcome := _invoke(settings, pipeline, ["parse"], folder)).success:
+        while not (outcome := _invoke(settings, pipeline, PARSE, folder)).success:
             messages.append(str(outcome.exception).strip())
             # A message may name the pipeline beside another: two models of one name.
             broken = broken_folders(messages[-1], settings.dbt) - excluded - {pipeline}
@@ -267,7 +268,7 @@ def _unparsable(
 
 def problems_of(settings: Settings, pipelines: Iterable[str]) -> list[ConfigError]:
     """What is wrong with the project as far as parsing tells, beside the first that stops dbt."""
-    outcome = _invoke(settings, "check", ["parse"], settings.dbt)
+    outcome = _invoke(settings, "check", PARSE, settings.dbt)
     if not outcome.success:
         remedy = "Mend it; until then its own pipelines fail, and all others go on."
         return [ConfigError(str(outcome.exception).strip(), remedy)]
@@ -330,13 +331,17 @@ def log_folder(settings: Settings, pipeline: str) -> Path:
 def _invoke(
     settings: Settings,
     pipeline: str,
-    arguments: list[str],
+    arguments: Sequence[str],
     folder: Path,
     manifest: Manifest | None = None,
 ) -> Any:
     """Run one dbt command with target and log folders of the pipeline's own."""
     # Here and not above: the import takes 2 s, and most commands do without it.
     from dbt.cli.main import dbtRunner
+    from dbt_common.behavior_flags import BehaviorFlagRendered
+
+    # For each of 25 flags dbt asks the whole stack which module names it, to tell it in a log.
+    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")  # type: ignore[method-assign]
 
     target = settings.home / "dbt" / pipeline / "target"
     command = [
