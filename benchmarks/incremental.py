@@ -1,13 +1,14 @@
 """Whether a delivery costs by what it changes: the same files on a short and on a long history.
 
-Starts a PostgreSQL of its own, loads a history of 50,000 rows and one of 5,000,000 rows of the
-system ``engagement``, a day a file and about as many users a day in both, and builds their marts.
-Then, in turn, each gets deliveries of 10,000 rows and a correction of each; measured is the time
-of ``transform`` and of ``publish`` in a process that has dbt imported. Prints the medians and,
-stage by stage, what each model, the tests and the publication took.
+Starts a PostgreSQL of its own, loads a history of 50,000 rows and one of 5,000,000 rows of a
+system, a day a file and about as many users a day in both, and builds their marts. Then, in turn,
+each gets deliveries of 10,000 rows and a correction of each; measured is the time of ``transform``
+and of ``publish`` in a process that has dbt imported. Prints the medians and, stage by stage, what
+each model, the tests and the publication took.
 
     .venv/bin/python benchmarks/incremental.py                       # about eight minutes
     .venv/bin/python benchmarks/incremental.py --histories 50000 500000 --turns 3
+    .venv/bin/python benchmarks/incremental.py --system attribution --histories 50000 10000000
 
 Exits with 1 where a delivery or a correction takes more than twice the time on the longest history
 that it takes on the shortest.
@@ -20,11 +21,12 @@ import shutil
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 import psycopg
-from instances import PIPELINE, SOURCE, engagement_samples, own_instance
+from instances import own_instance, samples
 from pydantic import SecretStr
 
 from sluice.loading import load_source
@@ -40,6 +42,12 @@ ROWS_A_DAY = 10_000
 # Users join over the days, use the app for a while and leave: as many for each day of the history,
 # above those that were there before, make some 4,000 active users a day in a history of any length.
 USERS_AT_FIRST, USERS_A_DAY = 13_000, 270
+SESSIONS_A_VISITOR = 4
+
+# Rows by the path of their file below the landing zone.
+Files = dict[str, list[str]]
+# In which turn a file comes, None for the history; its path and its rows.
+Delivered = tuple[int | None, str, list[str]]
 
 
 @dataclass
@@ -47,16 +55,18 @@ class History:
     """An instance with so many rows, and deliveries that have yet to arrive.
 
     Attributes:
+        system: whose data it is; its pipeline has the same name.
         rows: how long it is.
         settings: its instance.
-        deliveries: what comes after it, name and rows.
+        deliveries: what comes after it, one a turn.
         seconds: by what was delivered, the time of each run's transformation and publication.
         stages: by what was delivered and stage, the seconds of each run.
     """
 
+    system: str
     rows: int
     settings: Settings
-    deliveries: list[tuple[str, list[str]]]
+    deliveries: list[Files]
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     stages: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
 
@@ -66,6 +76,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--system", choices=SYSTEMS, default="engagement")
     parser.add_argument("--histories", type=int, nargs="+", default=[50_000, 5_000_000])
     parser.add_argument("--rows", type=int, default=10_000, help="rows of a delivery")
     parser.add_argument("--turns", type=int, default=7, help="deliveries, and corrections, of each")
@@ -74,8 +85,9 @@ def main() -> int:
     with own_instance(settle_seconds=0) as settings:
         histories = []
         for rows in sorted(arguments.histories):
-            history = make_history(settings, rows, arguments.rows, arguments.turns)
-            print(f"history of {rows:,} rows: built in {first_run(history, registry):.1f} s")
+            history = make_history(settings, arguments, rows)
+            seconds = first_run(history, registry)
+            print(f"history of {rows:,} rows: built in {seconds:.1f} s", flush=True)
             histories.append(history)
         for turn in range(arguments.turns):
             for history in histories:
@@ -83,14 +95,23 @@ def main() -> int:
     return report(histories)
 
 
-def make_history(server: Settings, rows: int, delivery_rows: int, turns: int) -> History:
-    """Load a history into a database of its own, and keep what comes after it."""
-    name = f"history_{rows}"
-    settings = beside(server, name)
+def make_history(server: Settings, arguments: argparse.Namespace, rows: int) -> History:
+    """Put a history into the landing zone of an instance, and keep what comes after it."""
+    settings = beside(server, f"history_{rows}")
+    history = History(arguments.system, rows, settings, [{} for _ in range(arguments.turns)])
+    for turn, path, lines in SYSTEMS[arguments.system](rows, arguments.rows, arguments.turns):
+        if turn is None:
+            drop(history, {path: lines})
+        else:
+            history.deliveries[turn][path] = lines
+    return history
+
+
+def engagement(rows: int, delivery_rows: int, turns: int) -> Iterator[Delivered]:
+    """A history of events, and deliveries of exactly as many more."""
     days = max(rows // ROWS_A_DAY, 1)
     more = -(-turns * delivery_rows // ROWS_A_DAY)
-    generator = engagement_samples()
-    generated = generator.generate(
+    generated = samples("engagement").generate(
         seed=1,
         users=USERS_AT_FIRST + USERS_A_DAY * (days + more),
         days=days + more,
@@ -99,14 +120,35 @@ def make_history(server: Settings, rows: int, delivery_rows: int, turns: int) ->
     left, after = rows, []
     for file_name, lines in generated:
         if left:
-            generator.write_delivery(settings.landing / SOURCE / file_name, lines[:left])
+            yield None, f"event_stream/{file_name}", lines[:left]
         after += lines[left:]
         left = max(left - len(lines), 0)
-    deliveries = [
-        (f"delivery_{turn}.csv", after[turn * delivery_rows : (turn + 1) * delivery_rows])
-        for turn in range(turns)
-    ]
-    return History(rows, settings, deliveries)
+    for turn in range(turns):
+        lines = after[turn * delivery_rows : (turn + 1) * delivery_rows]
+        yield turn, f"event_stream/delivery_{turn}.csv", lines
+
+
+def attribution(rows: int, delivery_rows: int, turns: int) -> Iterator[Delivered]:
+    """A history of sessions with their registrations, and the days after it: about as many each."""
+    days = max(rows // delivery_rows, 1)
+    sessions = rows + turns * delivery_rows
+    generator = samples("attribution")
+    generated = generator.generate(
+        seed=1, users=sessions // SESSIONS_A_VISITOR, days=days + turns, rows=sessions
+    )
+    first = generator.END_DATE - timedelta(days=turns - 1)
+    for path, lines in generated:
+        day = date.fromisoformat(path.rpartition("_")[2].removesuffix(".csv"))
+        yield (None if day < first else (day - first).days), path, lines
+
+
+SYSTEMS = {"engagement": engagement, "attribution": attribution}
+
+
+def drop(history: History, files: Files) -> None:
+    """Write files into the landing zone."""
+    for path, lines in files.items():
+        samples(history.system).write_delivery(history.settings.landing / path, lines)
 
 
 def beside(server: Settings, name: str) -> Settings:
@@ -131,38 +173,42 @@ def beside(server: Settings, name: str) -> Settings:
 
 def first_run(history: History, registry: Registry) -> float:
     """Load the history, build and publish its marts; the seconds of the last two."""
-    load(history.settings, registry)
+    load(history, registry)
     started = time.perf_counter()
-    run(history.settings, registry)
+    run(history, registry)
     return time.perf_counter() - started
 
 
-def load(settings: Settings, registry: Registry) -> None:
+def load(history: History, registry: Registry) -> None:
     """Load what waits; it must be sound."""
-    report = load_source(settings, registry.source(SOURCE))
-    if report.rejected or not report.entries:
-        raise SystemExit(f"not loaded: {report}")
+    for source in registry.pipeline(history.system).sources:
+        report = load_source(history.settings, registry.source(source))
+        if report.rejected or not report.entries:
+            raise SystemExit(f"not loaded: {report}")
 
 
-def run(settings: Settings, registry: Registry) -> tuple[int, float, float]:
+def run(history: History, registry: Registry) -> tuple[int, float, float]:
     """Transform and publish; the transformation's id, and the seconds of each."""
     started = time.perf_counter()
-    transformation = transform(settings, registry, PIPELINE, "benchmark")
+    transformation = transform(history.settings, registry, history.system, "benchmark")
     built = time.perf_counter()
-    publish(settings, PIPELINE, transformation)
+    publish(history.settings, history.system, transformation)
     return transformation, built - started, time.perf_counter() - built
 
 
 def run_turn(history: History, registry: Registry, turn: int) -> None:
-    """Deliver one file and then its correction, and measure what each takes."""
-    name, rows = history.deliveries[turn]
+    """Deliver once and then the correction, and measure what each takes."""
+    files = history.deliveries[turn]
     # A tenth of the records gone, the others as they were, each under another number.
-    corrected = [row for number, row in enumerate(rows) if number % 10]
+    corrected = {
+        path: [row for number, row in enumerate(rows) if number % 10]
+        for path, rows in files.items()
+    }
     shown = []
-    for kind, content in (("delivery", rows), ("correction", corrected)):
-        engagement_samples().write_delivery(history.settings.landing / SOURCE / name, content)
-        load(history.settings, registry)
-        transformation, transforming, publishing = run(history.settings, registry)
+    for kind, content in (("delivery", files), ("correction", corrected)):
+        drop(history, content)
+        load(history, registry)
+        transformation, transforming, publishing = run(history, registry)
         history.seconds[kind].append(transforming + publishing)
         for stage, seconds in node_seconds(history.settings, transformation).items():
             history.stages[kind, stage].append(seconds)

@@ -64,10 +64,15 @@ def _free_ports(count: int) -> list[int]:
 
 
 def engagement_samples() -> ModuleType:
-    """The generator of the system ``engagement``; it belongs to no package."""
-    name = "engagement_samples"
+    """The generator of the system ``engagement``."""
+    return samples(PIPELINE)
+
+
+def samples(system: str) -> ModuleType:
+    """The generator of a system's deliveries; it belongs to no package."""
+    name = f"{system}_samples"
     if name not in sys.modules:
-        path = PROJECT / "data" / "samples" / f"{PIPELINE}.py"
+        path = PROJECT / "data" / "samples" / f"{system}.py"
         specification = importlib.util.spec_from_file_location(name, path)
         if specification is None or specification.loader is None:
             raise SystemExit(f"{path} cannot be read")
