@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 
 from sluice.registry import CsvDialect
 
@@ -21,6 +22,9 @@ RECORD_BYTES = 16 << 20
 LINE_END = re.compile(r"\r\n|\n|\r")
 LINE_ENDS = {"\n": r"\n", "\r\n": r"\r\n", "\r": r"\r(?!\n)"}
 LINE = re.compile(r"[^\r\n]*+")
+
+# Delimiters are counted in so much text at once: a bad line costs a second count of it.
+COUNTED_CHARACTERS = 1 << 12
 
 # How much of a value is shown in a reason.
 SHOWN_CHARACTERS = 80
@@ -86,8 +90,6 @@ class Grammar:
         record: a record with as many fields as it must have, a group for each field as it is
             written and one for the line end; matches nothing, with no group, where there is none.
         any_record: a record with any number of fields, a group for its line end.
-        whole_fields: the fields up to the first that is broken, each with its delimiter.
-        content: what stands within a quoted field after its first quote.
         to_field_end: the rest of a field in which quotes mean nothing.
     """
 
@@ -112,8 +114,8 @@ class Grammar:
         self._text = ""
         self._line_runs: dict[tuple[int, str], int] = {}
         self._written = re.compile(fields)
-        self.whole_fields = re.compile(f"(?:{parts.field}{parts.delimiter})*+")
-        self.content = re.compile(parts.content)
+        self._whole_fields = re.compile(f"(?:{parts.field}{parts.delimiter})*+")
+        self._content = re.compile(parts.content)
         self.to_field_end = re.compile(rf"[^{parts.delimiter}\r\n]*+")
         self._field = re.compile(rf"({parts.field})({parts.delimiter}|[\r\n]|\Z)")
         self.value = _value_of(dialect)
@@ -129,6 +131,30 @@ class Grammar:
                 break
             start = match.end()
         return fields
+
+    def broken_at(self, text: str, start: int) -> int:
+        """Where the first field begins that is not whole with a delimiter after it."""
+        match = self._whole_fields.match(text, start)
+        return match.end() if match else start
+
+    def content_end(self, text: str, start: int, limit: int) -> int:
+        """Where what stands within a quoted field ends: at a quote that is its last, or the limit.
+
+        A quote may be a long way off, and is looked for in several ways: hence not by a pattern.
+
+        Args:
+            text: lines of a file.
+            start: the place after the field's first quote.
+            limit: as if the text ended there.
+        """
+        if not self.doubled:
+            match = self._content.match(text, start, limit)
+            return match.end() if match else start
+        while (quote := text.find(self.quote, start, limit)) >= 0:
+            if not text.startswith(self.doubled, quote, limit):
+                return quote
+            start = quote + 2
+        return limit
 
     def lines_end(self, text: str, start: int, line_end: str, limit: int) -> int:
         """Where records that are one line each, with the right number of fields, end.
@@ -147,12 +173,50 @@ class Grammar:
             self._line_runs = {}
         end = self._line_runs.get((start, line_end))
         if end is None:
-            match = self._lines[line_end].match(text, start, limit)
-            end = self._line_runs[start, line_end] = match.end() if match else start
+            end = self._line_runs[start, line_end] = self._run_end(text, start, line_end, limit)
         if end > limit:
             cut = text.rfind(line_end, start, limit)
             end = cut + len(line_end) if cut >= 0 else start
         return end
+
+    def _run_end(self, text: str, start: int, line_end: str, limit: int) -> int:
+        """The same, without a memory; where that is enough, delimiters are counted: much faster."""
+        if line_end == "\r" or self.dialect.trailing_delimiter or self.dialect.comment:
+            return self._matched(text, start, line_end, limit)
+        while (last := text.rfind(line_end, start, min(start + COUNTED_CHARACTERS, limit))) >= 0:
+            end = last + len(line_end)
+            block = text[start:end]
+            if self._is_plain(block, line_end):
+                good = start + self._counted(block, line_end)
+            else:
+                good = self._matched(text, start, line_end, end)
+            if good < end:
+                return good
+            start = end
+        return self._matched(text, start, line_end, limit)
+
+    def _matched(self, text: str, start: int, line_end: str, limit: int) -> int:
+        match = self._lines[line_end].match(text, start, limit)
+        return match.end() if match else start
+
+    def _is_plain(self, block: str, line_end: str) -> bool:
+        """Whether there is neither a quote in some lines, nor a line end of another kind."""
+        returns = block.count("\r")
+        if line_end == "\n":
+            is_even = returns == 0
+        else:
+            is_even = returns == block.count("\n") == block.count(line_end)
+        return is_even and not (self.quote and self.quote in block)
+
+    def _counted(self, block: str, line_end: str) -> int:
+        """How far plain lines have as many delimiters as they must have."""
+        lines = block.split(line_end)[:-1]
+        counts = list(map(str.count, lines, repeat(self.delimiter)))
+        wanted = self.width - 1
+        if counts.count(wanted) == len(lines):
+            return len(block)
+        first = next(number for number, count in enumerate(counts) if count != wanted)
+        return sum(map(len, lines[:first])) + first * len(line_end)
 
     def values(self, written: str) -> list[str | None]:
         """The values of a whole record as it is written, without what ends it."""

@@ -79,13 +79,15 @@ def judge(
     Raises:
         NeedsMoreError: what follows the text decides.
     """
-    match = grammar.any_record.match(text, start)
-    if match is not None:
-        fields = tuple(grammar.fields(text, start))
-        return Verdict(match.end(), "ragged_row", _count_reason(grammar, fields), fields=fields)
-    if not is_end and _is_open(grammar, text, start):
+    last = grammar.broken_at(text, start)
+    if not _is_never_closed(grammar, text, last):  # where no record is, to look for one is dear
+        match = grammar.any_record.match(text, start)
+        if match is not None:
+            fields = tuple(grammar.fields(text, start))
+            return Verdict(match.end(), "ragged_row", _count_reason(grammar, fields), fields=fields)
+    if not is_end and _is_open(grammar, text, last):
         raise NeedsMoreError
-    index, reason = _quote_reason(grammar, names, text, start)
+    index, reason = _quote_reason(grammar, names, text, start, last)
     walk = _Walk(grammar, text, is_end=is_end, goes_on=goes_on)
     end = walk.record_end(start)
     return Verdict(end, "bad_quotes", reason, field=index, is_open=walk.is_open)
@@ -115,7 +117,7 @@ def stray_line_end(
         if end >= len(text) and not is_end:
             raise NeedsMoreError
         match = grammar.any_record.match(text, end)
-        if match is None and not is_end and _is_open(grammar, text, end):
+        if match is None and not is_end and _is_open(grammar, text, grammar.broken_at(text, end)):
             raise NeedsMoreError
         if match is None or match.end() - end == len(match[1]):
             return None
@@ -152,11 +154,11 @@ def _count_reason(grammar: Grammar, fields: Sequence[str | None]) -> str:
     return f"The record has {has}; the file has {columns}."
 
 
-def _quote_reason(grammar: Grammar, names: Sequence[str], text: str, start: int) -> tuple[int, str]:
-    """The index of the first field that is broken, and how it is."""
-    match = grammar.whole_fields.match(text, start)
-    place = match.end() if match else start
-    index = len(grammar.fields(text, start))
+def _quote_reason(
+    grammar: Grammar, names: Sequence[str], text: str, start: int, place: int
+) -> tuple[int, str]:
+    """The index of the first field that is broken, which begins at a place, and how it is."""
+    index = len(grammar.fields(text[start:place], 0)) - 1 if place > start else 0
     field = f"Field {index + 1}"
     if index < len(names) and names[index]:
         field += f" ({names[index]})"
@@ -164,8 +166,7 @@ def _quote_reason(grammar: Grammar, names: Sequence[str], text: str, start: int)
         line = LINE.match(text, place)
         value = line[0] if line else ""
         return index, f"{field} has a quote but does not begin with it: {shown(value)}."
-    content = grammar.content.match(text, place + 1)
-    closing = content.end() if content else len(text)
+    closing = grammar.content_end(text, place + 1, len(text))
     if closing >= len(text):
         line = LINE.match(text, place)
         value = line[0] if line else ""
@@ -175,14 +176,19 @@ def _quote_reason(grammar: Grammar, names: Sequence[str], text: str, start: int)
     return index, f"{field} goes on after its closing quote, with {shown(rest)}."
 
 
-def _is_open(grammar: Grammar, text: str, start: int) -> bool:
-    """Whether a text ends within a quoted field of the record at a place."""
-    whole = grammar.whole_fields.match(text, start)
-    last = whole.end() if whole else start
+def _is_open(grammar: Grammar, text: str, last: int) -> bool:
+    """Whether a text ends within the quoted field that may begin at a place."""
     if not grammar.quote or not text.startswith(grammar.quote, last):
         return False
-    content = grammar.content.match(text, last + 1)
-    return content is not None and content.end() == len(text)
+    return grammar.content_end(text, last + 1, len(text)) == len(text)
+
+
+def _is_never_closed(grammar: Grammar, text: str, last: int) -> bool:
+    """Whether a quoted field begins at a place that no quote ends as a field is ended."""
+    if not grammar.quote or not text.startswith(grammar.quote, last):
+        return False
+    closing = grammar.content_end(text, last + 1, len(text))
+    return closing == len(text) or not grammar.ends_field(text, closing + 1)
 
 
 class _Walk:
@@ -267,8 +273,7 @@ class _Walk:
 
     def _next_quote(self, place: int, limit: int) -> int:
         """The next quote within a quoted field that is not escaped; the limit if there is none."""
-        match = self._grammar.content.match(self._text, place, limit)
-        quote = match.end() if match else limit
+        quote = self._grammar.content_end(self._text, place, limit)
         # Just before the limit, it may be the first half of an escaped one.
         return limit if quote + 1 == limit < len(self._text) else quote
 
@@ -288,7 +293,7 @@ class _Walk:
         match = grammar.record.match(text, start)
         if match and match.lastindex:
             return True
-        if not self._is_end and _is_open(grammar, text, start):
+        if not self._is_end and _is_open(grammar, text, grammar.broken_at(text, start)):
             raise NeedsMoreError
         return False
 
