@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 # Each model is one transaction with one snapshot, so that the ledger and bronze agree in it.
 SESSION_OPTIONS = r"-c default_transaction_isolation=repeatable\ read -c TimeZone=UTC"
 
-# The build that follows writes the artifacts.
-PARSE = ("parse", "--no-write-json")
 GOOD_STATUSES = frozenset({"success", "pass", "warn", "no-op"})
 
 
@@ -239,7 +237,7 @@ def parsed(settings: Settings, pipeline: str) -> Iterator[Project]:
     folder, excluded = settings.dbt, set[str]()
     messages: list[str] = []
     with ExitStack() as copies:
-        while not (outcome := _invoke(settings, pipeline, PARSE, folder)).success:
+        while not (outcome := _invoke(settings, pipeline, ["parse"], folder)).success:
             messages.append(str(outcome.exception).strip())
             # A message may name the pipeline beside another: two models of one name.
             broken = broken_folders(messages[-1], settings.dbt) - excluded - {pipeline}
@@ -268,7 +266,7 @@ def _unparsable(
 
 def problems_of(settings: Settings, pipelines: Iterable[str]) -> list[ConfigError]:
     """What is wrong with the project as far as parsing tells, beside the first that stops dbt."""
-    outcome = _invoke(settings, "check", PARSE, settings.dbt)
+    outcome = _invoke(settings, "check", ["parse"], settings.dbt)
     if not outcome.success:
         remedy = "Mend it; until then its own pipelines fail, and all others go on."
         return [ConfigError(str(outcome.exception).strip(), remedy)]
@@ -350,6 +348,8 @@ def _invoke(
         *("--target-path", str(target), "--log-path", str(log_folder(settings, pipeline))),
         *("--log-level", "none", "--log-level-file", "info", "--no-use-colors"),
         *("--no-version-check", "--no-send-anonymous-usage-stats"),
+        # The results go to the ledger; to write the whole project down takes an eighth of a run.
+        "--no-write-json",
     ]
     with _environment(dbt_environment(settings)):
         return dbtRunner(manifest=manifest).invoke(command)
