@@ -11,7 +11,6 @@ from psycopg import Connection
 
 from sluice.errors import ConfigError, DeliveryError, TransformError
 from sluice.pipeline import publish, sense, transform
-from sluice.pipeline.overview import pipeline_states
 from sluice.registry import load_registry
 from sluice.warehouse.connections import connect
 from tests.shop_project import ShopProject
@@ -118,10 +117,6 @@ def test_a_mart_without_a_key_is_an_error_that_names_it(shop: ShopProject) -> No
     (error,) = shop.run().errors
     assert isinstance(error, ConfigError)
     assert "declares no key" in error.message or "cannot be parsed" in error.message
-    registry = load_registry(shop.settings.project)
-    with connect(shop.settings, "transformer", application_name="test") as connection:
-        (state,) = pipeline_states(connection, registry)
-    assert state.failure == error.message
     path.write_text(text)
     assert shop.run().errors == ()
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
-from sluice.errors import ConfigError, RetriableError, SluiceError, TransformError
+from sluice.errors import ConfigError, SluiceError, TransformError
 from sluice.registry import Pipeline
 from sluice.settings import Settings
 from sluice.transforming import dbt
@@ -92,12 +91,8 @@ def transform(
         ConfigError: the dbt project does not fit.
         RetriableError: the warehouse went away, or another build holds a model for too long.
     """
-    try:
-        with dbt.parsed(settings, pipeline.name) as project:
-            transformation_id, results = _build(settings, pipeline, project, run_id, full_refresh)
-    except ConfigError as error:
-        _note_refused(settings, pipeline, run_id, error.message)
-        raise
+    with dbt.parsed(settings, pipeline.name) as project:
+        transformation_id, results = _build(settings, pipeline, project, run_id, full_refresh)
     for result in results:
         logger.info("%s: %s in %.2f s", result.unique_id, result.status, result.execution_seconds)
         if result.status == "warn":
@@ -171,29 +166,6 @@ def _refuse_taken_models(connection: Connection, project: dbt.Project) -> None:
             f"Pipeline {project.pipeline} has a model {row[0]}, and so has {row[1]}, which has"
             " built it: both would write one table.",
             f"Give the model another name: {project.pipeline}'s, as {row[1]} goes on with its own.",
-        )
-
-
-def _note_refused(settings: Settings, pipeline: Pipeline, run_id: str, message: str) -> None:
-    """Record a build that was refused before it began, for those who look at the status."""
-    application = f"sluice transform {pipeline.name}"
-    with (
-        suppress(RetriableError),  # what is wrong with the project is said all the same
-        retriable_failures(f"{pipeline.name} was transformed", lock="The ledger is locked."),
-        connect(settings, "transformer", application_name=application) as connection,
-    ):
-        connection.execute(
-            """
-            insert into ops.transformations (pipeline, run_id, status, message, ended_at)
-            select pipeline, run_id, 'failed', message, clock_timestamp()
-            from (values (%s, %s, %s)) as refused (pipeline, run_id, message)
-            where not exists (
-                select from ops.transformations as noted
-                where noted.pipeline = refused.pipeline and noted.run_id = refused.run_id
-                    and noted.message = refused.message
-            )
-            """,
-            (pipeline.name, run_id, message),
         )
 
 
