@@ -36,6 +36,7 @@ from tests.shop_project import ShopProject, make_shop, reuse_parse
 
 if TYPE_CHECKING:
     from tests.object_storage import Bucket
+    from tests.sftp_server import FileServer
 
 # A machine that does something else as well is slow, and no reason to fail.
 hypothesis.settings.register_profile(
@@ -284,6 +285,22 @@ def bucket(object_store_client: Any) -> Bucket:
     from tests.object_storage import new_bucket
 
     return new_bucket(object_store_client)
+
+
+@pytest.fixture(scope="module")
+def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileServer]:
+    from tests.sftp_server import serving_files
+
+    with serving_files(tmp_path_factory.mktemp("sftp")) as server:
+        yield server
+
+
+@pytest.fixture
+def drop(sftp_server: FileServer) -> Iterator[FileServer]:
+    """A server of files by SFTP, empty."""
+    yield sftp_server
+    for path in sftp_server.root.iterdir():
+        shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ class StorageUrl:
     Attributes:
         protocol: which kind of store.
         connection: the name of Airflow's connection to it; empty for what the machine provides.
-        root: bucket (or host) and prefix, without slashes at the ends.
+        root: bucket and prefix, without slashes at the ends. Of SFTP, a folder: below the one that
+            the login begins in, or from the server's root where a slash comes first.
     """
 
     protocol: str
@@ -48,9 +49,10 @@ class StorageUrl:
             ValueError: it is none; the message does not repeat it, as it may hold a password.
         """
         match = re.fullmatch(
-            r"(s3|gs|abfs|sftp)://(?:([A-Za-z0-9_.-]+)@)?([^@/]+(?:/[^@]*)?)", text
+            r"(s3|gs|abfs|sftp)://(?:([A-Za-z0-9_.-]+)@)?(/?[^@/]+(?:/[^@]*)?)", text
         )
-        if match is None or ":" in match[3]:
+        is_absolute = match is not None and match[3].startswith("/")
+        if match is None or ":" in match[3] or (is_absolute and match[1] != "sftp"):
             raise ValueError(
                 "is no address of an object store: write s3://connection@bucket/prefix (or gs,"
                 " abfs, sftp); the login belongs into Airflow's connection of that name"

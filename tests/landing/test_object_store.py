@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from sluice.errors import ConfigError, InternalError
-from sluice.landing import object_store
 from sluice.landing.content import DeliveryContent, StillChangingError
+from sluice.landing.file_systems import connected
 from sluice.landing.local_store import LocalStore
-from sluice.landing.object_store import ObjectStore
-from sluice.landing.zone import Delivery, list_deliveries
+from sluice.landing.stores import Store
+from sluice.landing.zone import Delivery, list_deliveries, store_at
 from sluice.registry import Source
 from sluice.settings import Settings, StorageUrl
 from tests.object_storage import Bucket
@@ -35,8 +35,8 @@ def listed(zone: Settings, *sources: Source) -> list[Delivery]:
     return list_deliveries(zone, sources or (source(),)).deliveries
 
 
-def store(bucket: Bucket, prefix: str, home: Path) -> ObjectStore:
-    return ObjectStore(StorageUrl.parse(bucket.url(prefix)), home)
+def store(bucket: Bucket, prefix: str, home: Path) -> Store:
+    return store_at(Settings(project=home, home=home), StorageUrl.parse(bucket.url(prefix)))
 
 
 def sha256(data: bytes) -> str:
@@ -100,7 +100,7 @@ def test_one_call_lists_the_folders_of_all_sources(
     sources.append(source("nested", path="third/nested"))
     for name in ("first", "second", "third", "third/nested"):
         bucket.put(f"in/{name}/a.csv", b"a\n")
-    files = object_store.connected(StorageUrl.parse(bucket.url("in")), zone.home)
+    files = connected(StorageUrl.parse(bucket.url("in")), zone.home)
     calls: list[str] = []
     call_s3 = files._call_s3
 
@@ -253,15 +253,23 @@ def test_a_store_that_cannot_be_listed_is_a_reason_of_each_folder(tmp_path: Path
     assert "There is no connection nobody" in listing.refusals[0].reason
 
 
-@pytest.mark.parametrize("protocol", ["gs", "abfs", "sftp"])
+@pytest.mark.parametrize("protocol", ["gs", "abfs"])
 def test_a_provider_that_is_missing_is_named(protocol: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"Install apache-airflow-providers-"):
-        object_store.connected(StorageUrl(protocol, "", "x"), tmp_path)
+        connected(StorageUrl(protocol, "", "x"), tmp_path)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["s3://key:secret@bucket/x", "ftp://host/x", "s3://", "s3://a@b@c/x", "s3:///x", "s3://c@/x"],
+    [
+        "s3://key:secret@bucket/x",
+        "sftp://key:secret@/x",
+        "ftp://host/x",
+        "s3://",
+        "s3://a@b@c/x",
+        "s3:///x",
+        "s3://c@/x",
+    ],
 )
 def test_what_is_no_address_is_refused_without_being_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="no address") as error:
@@ -270,7 +278,7 @@ def test_what_is_no_address_is_refused_without_being_repeated(text: str) -> None
 
 
 def test_addresses_are_read_and_written_alike(tmp_path: Path) -> None:
-    for text in ("s3://lake@bucket/in/x", "gs://bucket", "sftp://host@example.org/in"):
+    for text in ("s3://lake@bucket/in/x", "gs://bucket", "sftp://drop@in", "sftp://drop@/srv/in"):
         assert str(StorageUrl.parse(text)) == text
     settings = Settings(project=tmp_path, home=tmp_path, landing="s3://lake@bucket/in/")
     assert str(settings.landing) == "s3://lake@bucket/in"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sluice.errors import RetriableError
-from sluice.landing.object_store import connected
+from sluice.landing.file_systems import connected
 from sluice.pipeline.overview import source_states
 from sluice.registry import Registry
 from sluice.settings import Settings, StorageUrl

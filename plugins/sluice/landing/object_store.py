@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sluice.errors import ConfigError, InternalError, RetriableError, SluiceError
-from sluice.landing.airflow_connections import find_connection, quiet_airflow
+from sluice.errors import ConfigError, InternalError, RetriableError, SluiceError, printable
+from sluice.landing.file_systems import connected
 from sluice.landing.local_store import LocalTaken
 from sluice.landing.names import is_temporary
 from sluice.landing.stores import FileState, Found, Kind, Taken, changed
@@ -35,8 +35,7 @@ _KINDS: Mapping[str, Kind] = {"file": "file", "directory": "folder", "link": "li
 # Where the file systems of s3, gs, abfs and sftp say which content it is, and when it was written.
 _VERSIONS = ("ETag", "etag", "generation", "md5Hash")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
-
-_PROVIDERS = {"s3": "amazon[s3fs]", "gs": "google", "abfs": "microsoft-azure", "sftp": "sftp"}
+_LAST_OF_A_SECOND = 999_999_999
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,18 @@ class ObjectStore:
         """The file system (fsspec's), connected."""
         return connected(self.url, self.home)
 
+    @property
+    def _open_options(self) -> Mapping[str, Any]:
+        """How files are opened for reading: nothing is asked for that was not."""
+        return {"block_size": _BLOCK_BYTES, "cache_type": "none"}
+
     def path(self, key: str) -> str:
         """A key as the file system knows it."""
         return f"{self.url.root}/{key}"
 
     def shown(self, key: str) -> str:
         """The whole address."""
-        return f"{self.url}/{key}"
+        return printable(f"{self.url}/{key}")
 
     def is_there(self) -> bool:
         """Always: whether it can be read is said of each folder that is listed."""
@@ -83,7 +87,7 @@ class ObjectStore:
         for path, details in keys.items():
             key = path.removeprefix(f"{self.url.root}/")
             for folder in _folders_above(key, found):
-                entry = _entry(key.removeprefix(f"{folder}/"), details)
+                entry = found_entry(key.removeprefix(f"{folder}/"), details)
                 if entry is not None:
                     found[folder].setdefault(entry.name, entry)
         return {
@@ -96,7 +100,7 @@ class ObjectStore:
         if self._state(key) != expected:
             raise changed(key.rpartition("/")[2])
         with self._explained(key):
-            file = self.files.open(self.path(key), "rb", block_size=_BLOCK_BYTES, cache_type="none")
+            file = self.files.open(self.path(key), "rb", **self._open_options)
         return ObjectOriginal(self, key, expected, file)
 
     def take(self, key: str, load_id: int, expected: FileState) -> ObjectTaken | None:  # noqa: ARG002
@@ -190,16 +194,20 @@ class ObjectStore:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             self._upload(LocalTaken(draft), key, sha256)
 
-    def _upload(self, taken: Taken, key: str, sha256: str) -> None:
-        """Copy from elsewhere: the file appears whole or not at all."""
+    def _upload(self, taken: Taken, key: str, sha256: str, *, draft: str = "") -> None:
+        """Copy from elsewhere: the file appears when it is closed, whole, or not at all.
+
+        Args:
+            taken: what is copied.
+            key: what it is to be called.
+            sha256: of its bytes, or the beginning of it.
+            draft: the key that is written to, where it is not that one.
+        """
         folder = self.path(key).rpartition("/")[0]
-        # What buffers appears when it is closed; sftp writes to the name itself.
-        is_buffered = self.url.protocol != "sftp"
-        written = self.path(key) if is_buffered else f"{folder}/.partial"
         with self._explained(key), taken.open() as source:
             with contextlib.suppress(NotImplementedError, PermissionError):
                 self.files.makedirs(folder, exist_ok=True)
-            file = self.files.open(written, "wb")
+            file = self.files.open(self.path(draft or key), "wb")
             try:
                 found = _copied(source, file)
             except BaseException:
@@ -209,8 +217,6 @@ class ObjectStore:
                 _abandon(file)
                 raise changed(key.rpartition("/")[2])
             file.close()
-            if not is_buffered:
-                self.files.mv(written, self.path(key))
 
     def _state(self, key: str) -> FileState | None:
         """What lies there now, asked of the store itself; None where there is nothing."""
@@ -324,26 +330,6 @@ class _ClosingReader(io.BufferedReader):
         super().close()
 
 
-def connected(url: StorageUrl, home: Path) -> Any:
-    """The file system of a place, by its connection.
-
-    Airflow keeps one for each connection.
-
-    Raises:
-        ConfigError: there is no such connection, or what it needs is not installed.
-    """
-    if url.connection:  # a file system may fall back on no login at all
-        find_connection(url.connection, home, wanted_by=str(url))
-    with quiet_airflow(home):
-        from airflow.sdk import ObjectStoragePath
-
-        try:
-            return ObjectStoragePath(str(url)).fs
-        except (ValueError, ImportError) as error:
-            provider = f"apache-airflow-providers-{_PROVIDERS[url.protocol]}"
-            raise ConfigError(f"{url} cannot be used: {error}", f"Install {provider}.") from None
-
-
 def _folders_above(key: str, folders: Collection[str]) -> Iterator[str]:
     """Which of the folders a key is below of."""
     place = key.find("/")
@@ -353,14 +339,16 @@ def _folders_above(key: str, folders: Collection[str]) -> Iterator[str]:
         place = key.find("/", place + 1)
 
 
-def _entry(name: str, details: Mapping[str, Any]) -> Found | None:
+def found_entry(name: str, details: Mapping[str, Any]) -> Found | None:
     """A key below a folder as an entry of it: a file, or the folder that it lies in."""
     first, slash, _ = name.partition("/")
     if (not first and not slash) or is_temporary(first):
         return None  # the mark that some programs make for an empty folder, or not to be seen
     kind = "folder" if slash else _KINDS.get(details.get("type", "file"), "device")
     state = _state(details)
-    return Found(first or "/", kind, state, state.modified_ns)
+    # Without a version, only a later time tells another content: a second has to be over first.
+    changed_ns = state.modified_ns if state.version else state.modified_ns + _LAST_OF_A_SECOND
+    return Found(first or "/", kind, state, changed_ns)
 
 
 def _state(details: Mapping[str, Any]) -> FileState:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sluice.landing.local_store import LocalStore
 from sluice.landing.names import LONGEST_NAME, file_system_name, ledger_name
 from sluice.landing.object_store import ObjectStore
+from sluice.landing.sftp_store import SftpStore
 from sluice.landing.stores import FileState, Found, Store
 from sluice.registry import Source
 from sluice.settings import Settings, StorageUrl
@@ -122,7 +123,10 @@ def area_store(settings: Settings, area: str) -> Store:
 
 def store_at(settings: Settings, place: Path | StorageUrl) -> Store:
     """The store at a folder of this machine, or at an address."""
-    return ObjectStore(place, settings.home) if isinstance(place, StorageUrl) else LocalStore(place)
+    if not isinstance(place, StorageUrl):
+        return LocalStore(place)
+    kind = SftpStore if place.protocol == "sftp" else ObjectStore
+    return kind(place, settings.home)
 
 
 def landing_folder(settings: Settings, source: Source) -> Path | StorageUrl:
