@@ -93,6 +93,18 @@ def test_equal_bytes_are_another_delivery_where_the_name_says_something_else(
     assert days == ["2024-03-06", "2024-03-07"][-2 if disposition == "append" else -1 :]
 
 
+def test_what_names_say_is_asked_of_the_registry_as_it_is_now(shop: Shop) -> None:
+    """Also of files from before a column was taken from the name, or after it was no longer."""
+    assert drop_all(shop, (MARCH_6, "ink"))[0] == ("loaded", "new")
+    shop.source = with_keys(columns={**ORDERS.model_dump()["columns"], **DAY})
+    assert drop_all(shop, (COPY, "ink"), (MARCH_7, "ink")) == [
+        ("skipped", "redelivery"),
+        ("loaded", "new"),
+    ]
+    shop.source = with_keys()
+    assert drop_all(shop, ("2024-03-08.csv", "ink")) == [("skipped", "redelivery")]
+
+
 @pytest.mark.parametrize(
     ("line", "outcome"), [("1,ink,2,2024-03-01", "skipped"), ("1,ink,2,", "loaded")]
 )

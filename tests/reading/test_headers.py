@@ -114,12 +114,35 @@ def test_a_header_of_which_nothing_is_known_is_not_all_missing() -> None:
     assert map_columns(["article", "amount"], source).missing == ("product",)
 
 
+def test_what_the_file_name_gives_is_not_expected_in_a_header() -> None:
+    columns = {"day": {"data_type": "date", "from_file_name": "(.*)[.]csv"}}
+    source = source_of("csv", columns, schema_contract="evolve")
+    assert map_columns(["a", "b"], source).missing == ("day",)
+    source = source_of("csv", {**columns, "product": "text"}, schema_contract="evolve")
+    assert refused(["a", "b"], source) == ("missing_column", "product")
+
+
+def remedy(name: str, source: Source) -> str:
+    with pytest.raises(DeliveryError) as refusal:
+        map_columns([name], source)
+    return refusal.value.remedy
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_another_delimiter_is_named(delimiter: str) -> None:
+    header = delimiter.join(["order_id", "product"])
+    named = f"dialect: {{delimiter: {json.dumps(delimiter)}}}"
+    columns = {"order_id": "bigint", "product": "text"}
+    assert named in remedy(header, source_of("csv", columns))
+    spelled = source_of("csv", columns, column_names="snake_case")
+    assert named in remedy(delimiter.join(["Order ID", "Product"]), spelled)
+    assert "dialect" not in remedy(header, source_of("jsonl", columns))
+    assert "dialect" not in remedy("order_id and product", source_of("csv", columns))
+
+
+def test_a_line_that_is_quoted_as_a_whole_is_told_as_that() -> None:
     source = source_of("csv", {"order_id": "bigint", "product": "text"})
-    with pytest.raises(DeliveryError) as refusal:
-        map_columns([delimiter.join(["order_id", "product"])], source)
-    assert f"dialect: {{delimiter: {json.dumps(delimiter)}}}" in refusal.value.remedy
+    assert "quoted as a whole" in remedy("order_id,product", source)
 
 
 KNOWN = ["order_id", "product", "amount"]

@@ -265,41 +265,43 @@ def _fed_columns(names: Sequence[str], source: Source) -> dict[int, str]:
 
 def _refuse_missing(absent: Sequence[str], names: Sequence[str], source: Source) -> None:
     may_lack = source.schema_contract.missing_columns == "evolve"
-    missing = [
-        name
-        for name in absent
-        if not (may_lack and source.columns[name].nullable)
-        and source.columns[name].from_file_name is None
-    ]
+    expected = [name for name, column in source.columns.items() if column.from_file_name is None]
+    lacking = [name for name in absent if name in expected]
     # Where all may be missing, a file of which none is known is another source's all the same.
-    missing = missing or ([*absent] if len(absent) == len(source.columns) else [])
-    if missing:
-        written = ", ".join(repr(source.columns[name].from_ or name) for name in missing)
+    if may_lack and lacking != expected:
+        lacking = [name for name in lacking if not source.columns[name].nullable]
+    if lacking:
+        written = ", ".join(repr(source.columns[name].from_ or name) for name in lacking)
         entry = f"registry/sources/{source.name}.yml"
-        remedy = f"Deliver the columns, or take them out of {entry}."
-        if delimiter := _other_delimiter(absent, names, source):
-            dialect = f"`dialect: {{delimiter: {json.dumps(delimiter)}}}`"
-            remedy = (
-                f"It is one field, and would be several with the delimiter {delimiter!r}: declare"
-                f" {dialect} or `dialect: auto` in {entry}."
-            )
         raise DeliveryError(
             f"The header lacks {written}; it has {list(names)}.",
             code="missing_column",
-            column=missing[0],
-            remedy=remedy,
+            column=lacking[0],
+            remedy=_other_dialect(lacking, names, source, entry)
+            or f"Deliver the columns, or take them out of {entry}.",
         )
 
 
-def _other_delimiter(absent: Sequence[str], names: Sequence[str], source: Source) -> str | None:
-    """The delimiter at which the one field of a header falls into columns that it lacks."""
-    if len(names) != 1:
+def _other_dialect(
+    lacking: Sequence[str], names: Sequence[str], source: Source, entry: str
+) -> str | None:
+    """What to do about a header that is one field only because it is written in another way."""
+    if len(names) != 1 or source.format not in ("csv", "tsv"):
         return None
-    wanted = {source.columns[name].from_ or name for name in absent}
+    wanted = {source.columns[name].from_ or name for name in lacking}
     for delimiter in ",;\t|":
         fields = [field.strip(' "') for field in names[0].split(delimiter)]
-        if len(fields) > 1 and wanted.intersection(fields):
-            return delimiter
+        if source.column_names == "snake_case":
+            fields += [snake_case(field) for field in fields]
+        if len(fields) < 2 or not wanted.intersection(fields):
+            continue
+        if delimiter == source.csv_dialect.delimiter:
+            return "The line is quoted as a whole: deliver each field by itself."
+        dialect = f"`dialect: {{delimiter: {json.dumps(delimiter)}}}`"
+        return (
+            f"It is one field, and would be several with the delimiter {delimiter!r}: declare"
+            f" {dialect} or `dialect: auto` in {entry}."
+        )
     return None
 
 

@@ -124,7 +124,7 @@ class SchemaContract(RegistryModel):
     rejects each record that has a value there."""
     missing_columns: Literal["evolve", "freeze"] = "freeze"
     """A declared column that the delivery lacks: `evolve` leaves it empty, `freeze` refuses the
-    delivery. A column with `nullable: false` is always demanded."""
+    delivery. A column with `nullable: false` is always demanded, and at least one of all."""
     data_types: Literal["freeze", "discard_value", "discard_row"] = "discard_row"
     """A value that its column's type does not take: `freeze` refuses the delivery,
     `discard_value` keeps it in `_rescued_data` and leaves the column empty, `discard_row` rejects

@@ -63,14 +63,12 @@ class Current:
         part: which part of its file it is.
         content_sha256: of the bytes that it brought.
         filters: how much of them it brought.
-        from_file_name: what its name said that they do not.
     """
 
     load_id: int
     part: int
     content_sha256: str
     filters: Sequence[str] | None = None
-    from_file_name: Sequence[str] | None = None
 
     @property
     def scope(self) -> Scope:
@@ -227,15 +225,17 @@ def _classify_whole_truth(
     """
     truth = connection.execute(
         """
-        select load_id, content_sha256, from_file_name from ops.files
+        select load_id, content_sha256, loads.file_name, from_file_name, file_columns
+        from ops.files
         join ops.loads on load_id = current_load_id
         where files.source = %s and current_load_id is not null
         order by load_id
         """,
         (source.name,),
     ).fetchall()
-    takes_out = tuple(load_id for load_id, _, _ in truth)
-    if len(truth) == 1 and truth[0][1] == sha256 and _is_said_by(source, file_name, truth[0][2]):
+    takes_out = tuple(load_id for load_id, *_ in truth)
+    known = [content for _, content, *name in truth if _say_the_same(source, file_name, *name)]
+    if len(truth) == 1 and known == [sha256]:
         kind: DeliveryKind = "same_again" if own else "redelivery"
         action = "skip" if own else source.on_duplicate_file
         replaced = takes_out if action == "load" else ()
@@ -277,10 +277,9 @@ def _loads_of_bytes(
     """
     if sha256 is None:
         return []
-    with connection.cursor(row_factory=class_row(Current)) as cursor:
-        loads = cursor.execute(
-            """
-            select load_id, 1 as part, content_sha256, filters, from_file_name from ops.loads
+    loads = connection.execute(
+        """
+            select load_id, filters, file_name, from_file_name, file_columns from ops.loads
             where source = %s and content_sha256 = %s and outcome = 'loaded' and not exists (
                 select from ops.loads as withdrawal
                 where withdrawal.source = loads.source and withdrawal.file_name = loads.file_name
@@ -288,15 +287,41 @@ def _loads_of_bytes(
             )
             order by load_id
             """,
-            (source.name, sha256),
-        ).fetchall()
-    return [load for load in loads if _is_said_by(source, file_name, load.from_file_name)]
+        (source.name, sha256),
+    ).fetchall()
+    return [
+        Current(load_id, 1, sha256, filters)
+        for load_id, filters, *name in loads
+        if _say_the_same(source, file_name, *name)
+    ]
 
 
-def _is_said_by(source: Source, file_name: str, words: Sequence[str] | None) -> bool:
-    """Whether a name gives the values that another one gave, by the words of that one."""
-    columns = [word.partition("=")[0] for word in words or ()]
-    return words_of_name(source, file_name, columns) == list(words or ())
+def _say_the_same(
+    source: Source,
+    file_name: str,
+    other_name: str,
+    words: Sequence[str] | None,
+    file_columns: Sequence[str] | None,
+) -> bool:
+    """Whether two names give the same to equal bytes, by the registry as it is now.
+
+    Args:
+        source: whose deliveries they are.
+        file_name: the one name.
+        other_name: that of a load.
+        words: what it gave to the load.
+        file_columns: the names of that file's fields. A column that has come to be taken from the
+            name since then is none of them.
+    """
+    gave = {word.partition("=")[0] for word in words or ()}
+    fields = set(file_columns or ())
+    asked = [
+        name
+        for name, column in source.columns.items()
+        if column.from_file_name is not None
+        and (name in gave or not fields.intersection((name, column.from_)))
+    ]
+    return words_of_name(source, file_name, asked) == words_of_name(source, other_name, asked)
 
 
 def record(connection: Connection, entry: Entry, known: Known | None = None) -> None:
