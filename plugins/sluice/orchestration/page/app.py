@@ -62,7 +62,7 @@ def _said(request: Request, status: int, message: str, remedy: str) -> HTMLRespo
         request,
         "error.html",
         status=status,
-        title=HTTPStatus(status).phrase,
+        title="The warehouse does not answer" if status == 503 else HTTPStatus(status).phrase,
         message=message,
         remedy=remedy,
         asks_for_login=status == HTTPStatus.UNAUTHORIZED,
