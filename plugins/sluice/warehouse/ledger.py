@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 
 from sluice.errors import DeliveryError, InternalError
 from sluice.registry import Source
-from sluice.registry.file_names import words_of_name
+from sluice.registry.file_names import say_the_same
 from sluice.warehouse.connections import advisory_key
 from sluice.warehouse.scopes import Scope, covers, union
 
@@ -234,7 +234,7 @@ def _classify_whole_truth(
         (source.name,),
     ).fetchall()
     takes_out = tuple(load_id for load_id, *_ in truth)
-    known = [content for _, content, *name in truth if _say_the_same(source, file_name, *name)]
+    known = [content for _, content, *name in truth if say_the_same(source, file_name, *name)]
     if len(truth) == 1 and known == [sha256]:
         kind: DeliveryKind = "same_again" if own else "redelivery"
         action = "skip" if own else source.on_duplicate_file
@@ -292,36 +292,8 @@ def _loads_of_bytes(
     return [
         Current(load_id, 1, sha256, filters)
         for load_id, filters, *name in loads
-        if _say_the_same(source, file_name, *name)
+        if say_the_same(source, file_name, *name)
     ]
-
-
-def _say_the_same(
-    source: Source,
-    file_name: str,
-    other_name: str,
-    words: Sequence[str] | None,
-    file_columns: Sequence[str] | None,
-) -> bool:
-    """Whether two names give the same to equal bytes, by the registry as it is now.
-
-    Args:
-        source: whose deliveries they are.
-        file_name: the one name.
-        other_name: that of a load.
-        words: what it gave to the load.
-        file_columns: the names of that file's fields. A column that has come to be taken from the
-            name since then is none of them.
-    """
-    gave = {word.partition("=")[0] for word in words or ()}
-    fields = set(file_columns or ())
-    asked = [
-        name
-        for name, column in source.columns.items()
-        if column.from_file_name is not None
-        and (name in gave or not fields.intersection((name, column.from_)))
-    ]
-    return words_of_name(source, file_name, asked) == words_of_name(source, other_name, asked)
 
 
 def record(connection: Connection, entry: Entry, known: Known | None = None) -> None:
