@@ -10,7 +10,17 @@ import pytest
 
 from sluice.errors import RetriableError
 from sluice.notifying import send_test, sending, tell
-from sluice.notifying.messages import LONGEST_LINE, Message, News, compose, shown
+from sluice.notifying.messages import (
+    LONGEST_BLOCK,
+    LONGEST_BODY,
+    LONGEST_LINE,
+    LONGEST_TITLE,
+    PAGE,
+    Message,
+    News,
+    compose,
+    shown,
+)
 from sluice.notifying.sending import send
 from sluice.orchestration.page.plugin import PREFIX, SluicePlugin
 from sluice.settings import Settings
@@ -33,6 +43,18 @@ HOSTILE = "<img src=x>[pay](http:;)@here\r\nBcc: a\u202e`.csv"
 )
 def test_text_of_others_is_neither_markup_nor_lines(text: str, as_shown: str) -> None:
     assert shown(text) == as_shown
+
+
+def test_a_message_is_never_longer_than_services_take(settings: Settings) -> None:
+    news = News("pipeline p", "1", "n" * 3_000, ["l" * 3_000] * 9, "builds/7")
+    one = compose(settings, "failed", [news])
+    assert (len(one.title), one.title[-3:]) == (LONGEST_TITLE, "...")
+    assert one.body.splitlines()[0] == "n" * (LONGEST_BLOCK - 3) + "..."
+    assert one.body.endswith("/builds/7")
+    many = compose(settings, "failed", [news] * 3)
+    assert f"...\n{settings.airflow_ui}/{PAGE}builds/7\n\nAnd 2 more: " in many.body
+    far = settings.model_copy(update={"ui_url": f"https://{'u' * 2_000}"})
+    assert {len(compose(far, "failed", [news] * n).body) for n in (1, 2)} == {LONGEST_BODY}
 
 
 def test_a_mail_of_a_hostile_name_is_harmless(

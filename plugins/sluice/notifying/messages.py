@@ -17,8 +17,13 @@ Severity = Literal["info", "success", "warning", "failure"]
 PAGE = "plugin/sluice/sluice/"
 
 # Discord takes 2,000 characters in all, which is the least of what is widely used.
-LONGEST_BODY = 1_600
+LONGEST_TITLE = 150
+LONGEST_BODY = 1_800
 LONGEST_LINE = 160
+# What is said of one source or pipeline, without its link.
+LONGEST_BLOCK = 1_400
+# For the line that says how many others there are, and where.
+_ROOM_FOR_MORE = 200
 
 # What makes a link, a mention or an image in any of the services.
 _MARKUP = re.compile(r"[<>\[\]@`]|://")
@@ -87,11 +92,18 @@ def shown(text: str) -> str:
         lambda found: "".join(f"\\x{ord(character):02x}" for character in found[0]),
         printable(text),
     )
-    return escaped if len(escaped) <= LONGEST_LINE else f"{escaped[: LONGEST_LINE - 3]}..."
+    return _cut(escaped, LONGEST_LINE)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def compose(settings: Settings, event: Event, news: Sequence[News]) -> Message:
-    """One message about one kind of event, of as many sources or pipelines as there are.
+    """One message about one kind of event, of as many sources or pipelines as it has room for.
+
+    Its title and its body are never longer than ``LONGEST_TITLE`` and ``LONGEST_BODY``, whatever
+    the news are: a message that a service refuses is refused at every look again.
 
     Args:
         settings: the instance, for the links.
@@ -100,16 +112,21 @@ def compose(settings: Settings, event: Event, news: Sequence[News]) -> Message:
     """
     title = news[0].headline if len(news) == 1 else _TITLES[event].format(len(news))
     blocks: list[str] = []
-    room = LONGEST_BODY
+    room = LONGEST_BODY - _ROOM_FOR_MORE
     for one in news:
-        block = "\n".join([one.headline, *one.lines, page_address(settings, one.link)])
+        said = _cut("\n".join([one.headline, *one.lines]), LONGEST_BLOCK)
+        block = f"{said}\n{page_address(settings, one.link)}"
         room -= len(block) + 2
         if blocks and room < 0:
             more = page_address(settings, "" if event in ("rejected", "late") else "publications")
             blocks.append(f"And {len(news) - len(blocks)} more: {more}")
             break
         blocks.append(block)
-    return Message(f"Sluice: {title}", "\n\n".join(blocks), _SEVERITIES[event])
+    return Message(
+        _cut(f"Sluice: {title}", LONGEST_TITLE),
+        _cut("\n\n".join(blocks), LONGEST_BODY),
+        _SEVERITIES[event],
+    )
 
 
 def test_message(settings: Settings, pipeline: str, events: Sequence[Event]) -> Message:
