@@ -7,6 +7,8 @@ import os
 import time
 
 import pytest
+from linkify_it import LinkifyIt
+from linkify_it.tlds import TLDS
 
 from sluice.errors import RetriableError
 from sluice.notifying import send_test, sending, tell
@@ -36,13 +38,44 @@ HOSTILE = "<img src=x>[pay](http:;)@here\r\nBcc: a\u202e`.csv"
     [
         ("orders_2026-06-30.csv", "orders_2026-06-30.csv"),
         ("<!channel> @all", r"\x3c!channel\x3e \x40all"),
-        ("[here](https://evil.example)", r"\x5bhere\x5d(https\x3a\x2f\x2fevil.example)"),
+        ("[here](https://evil.example)", r"\x5bhere\x5d(https\x3a\x2f\x2fevil\x2eexample)"),
+        ("www.evil.example/a.csv", r"www\x2eevil\x2eexample/a.csv"),
+        ("orders_2026.06.30.CSV.gz", "orders_2026.06.30.CSV.gz"),
         ("a\nSubject: b\x1b[1m\u202e", r"a\nSubject: b\x1b\x5b1m\u202e"),
         ("x" * 999, "x" * (LONGEST_LINE - 3) + "..."),
     ],
 )
 def test_text_of_others_is_neither_markup_nor_lines(text: str, as_shown: str) -> None:
     assert shown(text) == as_shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "www.evil.com",
+        "https://evil.com/x.csv",
+        "EVIL.COM",
+        "orders.zip",
+        "orders.csv.evil.com",
+        "orders.csv-evil.com",
+        "pay@evil.com",
+        "mailto:pay@evil.com",
+        "1.evil.2.co",
+        "www.163.com",
+        "xn--e1a.xn--p1ai",
+        "b\u00fccher.de",
+        "//evil.com",
+        "10.0.0.1",
+    ],
+)
+def test_no_name_becomes_a_link(name: str) -> None:
+    links = LinkifyIt(options={"fuzzy_ip": True}).tlds(TLDS)  # all domains there are
+    assert links.test(name)
+    assert links.match(shown(name)) is None
+
+
+def test_a_dot_that_browsers_take_for_one_is_an_escape() -> None:
+    assert shown("evil\u3002com\uff0ede\uff61x") == r"evil\u3002com\uff0ede\uff61x"
 
 
 def test_a_message_is_never_longer_than_services_take(settings: Settings) -> None:

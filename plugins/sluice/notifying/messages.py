@@ -25,8 +25,18 @@ LONGEST_BLOCK = 1_400
 # For the line that says how many others there are, and where.
 _ROOM_FOR_MORE = 200
 
-# What makes a link, a mention or an image in any of the services.
-_MARKUP = re.compile(r"[<>\[\]@`]|://")
+# What makes a link, a mention or an image in any of the services. Most make a link of a host's name
+# alone, and know one by the end of its name: of file names those that end in no country or domain
+# are left as they are; zip, py and sh are domains. Of four numbers, the first dot.
+_MARKUP = re.compile(
+    r"""
+    [<>\[\]@`] | ://
+    | (?<=\d) \. (?=\d{1,3}\.\d{1,3}\.\d{1,3}\b)
+    | (?<=\S) [.\u3002\uff0e\uff61] (?=[^\W\d_])
+        (?!(?:csv|tsv|txt|dat|jsonl?|ndjson|parquet|xlsx?|xml|gz|bz2|xz|zst|sql|ya?ml)\b)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 
 _TITLES: dict[Event, str] = {
     "rejected": "files or records were rejected in {} sources",
@@ -85,11 +95,14 @@ class Message:
 def shown(text: str) -> str:
     r"""Text of a file, of its name or of a model, as a message may show it: printable, short.
 
-    What a chat or a mail reader could take for markup becomes an escape such as ``\x40``, so that a
-    file's name can neither link somewhere nor call anybody.
+    What a chat or a mail reader could take for markup or for a host becomes an escape such as
+    ``\x40`` or ``\x2e``, so that a file's name can neither link somewhere nor call anybody.
     """
     escaped = _MARKUP.sub(
-        lambda found: "".join(f"\\x{ord(character):02x}" for character in found[0]),
+        lambda found: "".join(
+            f"\\x{ord(character):02x}" if character.isascii() else f"\\u{ord(character):04x}"
+            for character in found[0]
+        ),
         printable(text),
     )
     return _cut(escaped, LONGEST_LINE)
