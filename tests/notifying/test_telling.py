@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from traceback import format_exception
 from typing import Any
 
 import psycopg
 import pytest
 
 from sluice.errors import RetriableError, SluiceError
-from sluice.notifying import send_test, tell
+from sluice.notifying import send_test, sending, tell
 from sluice.notifying.messages import LONGEST_BODY
 from sluice.pipeline.steps import note_missing
 from sluice.registry import Registry
@@ -224,7 +225,62 @@ def test_what_happened_long_before_is_no_news(
     shop.load()
     ledger.execute("update ops.loads set loaded_at = now() - interval '25 hours'")
     assert tell(shop.settings, notifying(CHAT)).titles == []
-    assert ledger.execute("select count(*) from ops.notifications").fetchone() == (0,)
+    assert ledger.execute(
+        "select subject, marker, told_at from ops.notifications where event = 'rejected'"
+    ).fetchall() == [("source orders", None, None)]
+
+
+def days_pass(ledger: Ledger) -> None:
+    """What is in the ledger is three days old."""
+    step = "interval '3 days'"
+    ledger.execute(f"update ops.notifications set since = since - {step}")
+    ledger.execute(f"update ops.loads set loaded_at = loaded_at - {step}")
+    ledger.execute(f"update ops.transformations set ended_at = ended_at - {step}")
+    an_hour_passes(ledger)
+
+
+def test_what_happens_while_nobody_can_tell_for_days_is_told_then(
+    shop: ShopProject, notifying: Notifying, webhook: Webhook, ledger: Ledger
+) -> None:
+    """Airflow was down over a weekend; before that there was nothing to tell."""
+    registry = notifying(CHAT)
+    assert tell(shop.settings, registry).titles == []
+    shop.drop("bad.csv", "one,ink,2\n")
+    shop.load()
+    build(ledger, "failed")
+    days_pass(ledger)
+    assert tell(shop.settings, registry).titles == [
+        "Sluice: shop: failed",
+        "Sluice: orders: 1 file rejected",
+    ]
+
+
+def test_a_secrets_backend_that_is_away_for_days_loses_nothing(
+    shop: ShopProject,
+    notifying: Notifying,
+    webhook: Webhook,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionError(f"https://vault/{SECRET}")
+
+    registry = notifying(CHAT)
+    shop.drop("bad.csv", "one,ink,2\n")
+    shop.load()
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "find_connection", away)
+        problems = [*tell(shop.settings, registry).problems]
+        problems += send_test(shop.settings, registry, "shop").problems
+    said = "A message could not be sent by connection ops_chat: ConnectionError."
+    assert [problem.message for problem in problems] == [said] * 2
+    assert SECRET not in "".join(line for one in problems for line in format_exception(one))
+    assert ledger.execute(
+        "select event, failure from ops.notifications where failed_at is not null"
+    ).fetchall() == [("rejected", said)]
+    assert tell(shop.settings, registry).titles == []  # not at once, as with a server
+    days_pass(ledger)
+    assert tell(shop.settings, registry).titles == ["Sluice: orders: 1 file rejected"]
 
 
 def test_two_pipelines_of_a_source_make_one_message_and_each_address_gets_its_own(

@@ -1,16 +1,17 @@
 """Who has to be told of what, and what was told: each thing once, a subject once an hour at most.
 
 The ledger is the list of what happened, so nothing is lost where a process ends before it has told
-it: whoever tells next does. What was told is recorded after it was sent; where a process ends in
-between, a message comes twice.
+it: whoever tells next does. From when on there is something to tell is recorded when a subject is
+first seen, not when it is first told: what cannot be sent for days stays news. What was told is
+recorded after it was sent; where a process ends in between, a message comes twice.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import LiteralString
 
 import psycopg
@@ -41,7 +42,9 @@ from ops.notifications where connection = %s and event = %s and subject = any(%s
 _KNOWN_LOCKED = _KNOWN + " order by subject for update"
 _MAKE = """
 insert into ops.notifications (connection, event, subject, since)
-select %s, %s, subject, %s from unnest(%s::text[]) as subject order by subject
+select connection, event, subject, now() - %s
+from unnest(%s::text[], %s::text[], %s::text[]) as asked (connection, event, subject)
+order by connection, event, subject
 on conflict do nothing
 """
 _RECORD = """
@@ -110,6 +113,7 @@ def tell(settings: Settings, registry: Registry, names: Iterable[str] | None = N
             settings, "transformer", application_name="sluice notify", autocommit=True
         ) as connection,
     ):
+        _make(connection, topics)
         for topic in topics:
             if topic.address in failed:
                 continue
@@ -120,8 +124,7 @@ def tell(settings: Settings, registry: Registry, names: Iterable[str] | None = N
             except _UnsentError as unsent:
                 failed.add(topic.address)
                 told.problems.append(unsent.reason)
-            except Exception as error:  # of a library or a secrets backend: the others go on
-                failed.add(topic.address)
+            except Exception as error:  # the others go on
                 told.problems.append(_unexpected(topic, error))
             else:
                 if title:
@@ -204,6 +207,13 @@ class _UnsentError(Exception):
         self.reason = reason
 
 
+def _make(connection: Connection, topics: Sequence[_Topic]) -> None:
+    """See that each subject has its row, with the moment from which on it is told of."""
+    rows = [(topic.address, topic.event, name) for topic in topics for name in topic.subjects]
+    columns = map(list, zip(*rows, strict=True))
+    connection.execute(_MAKE, (FIRST_LOOK_BACK, *columns))
+
+
 def _tell(
     connection: Connection, settings: Settings, registry: Registry, topic: _Topic
 ) -> str | None:
@@ -218,8 +228,6 @@ def _tell(
     due = [news.subject for news in unlocked]
     unsent = None
     with connection.transaction():
-        since = datetime.now(UTC) - FIRST_LOOK_BACK
-        connection.execute(_MAKE, (topic.address, topic.event, since, due))
         # Whoever tells the same at this moment is waited for, and has told it then.
         news = _news(connection, registry, replace(topic, subjects=tuple(due)), _KNOWN_LOCKED)
         if not news:
@@ -230,14 +238,14 @@ def _tell(
         try:
             send(topic.address, settings.home, message, wanted_by=wanted_by)
         except SluiceError as error:
-            unsent = error
+            unsent = _UnsentError(error)
             subjects = [one.subject for one in news]
             connection.execute(_RECORD_FAILURE, (error.message, *place, subjects))
         else:
             for one in news:
                 connection.execute(_RECORD, (one.marker, *place, one.subject))
     if unsent:
-        raise _UnsentError(unsent)
+        raise unsent
     return message.title
 
 
@@ -245,10 +253,8 @@ def _news(
     connection: Connection, registry: Registry, topic: _Topic, query: LiteralString
 ) -> list[News]:
     """What is new of those subjects of which a message may be sent now."""
-    never = Known(datetime.now(UTC) - FIRST_LOOK_BACK)
-    waiting: Mapping[str, Known] = dict.fromkeys(topic.subjects, never)
     rows = connection.execute(query, (topic.address, topic.event, list(topic.subjects))).fetchall()
-    quiet = {subject for subject, *_, is_quiet in rows if is_quiet}
-    told = {subject: Known(since, marker) for subject, since, marker, _ in rows}
-    due = {subject: known for subject, known in {**waiting, **told}.items() if subject not in quiet}
+    due = {
+        subject: Known(since, marker) for subject, since, marker, is_quiet in rows if not is_quiet
+    }
     return find_news(connection, registry, topic.event, due)
