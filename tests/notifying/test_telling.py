@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from sluice.errors import RetriableError, SluiceError
-from sluice.notifying import send_test, sending, tell
+from sluice.notifying import send_test, sending, tell, telling
 from sluice.notifying.messages import LONGEST_BODY
 from sluice.pipeline.steps import note_missing
 from sluice.registry import Registry
@@ -205,7 +205,6 @@ def test_what_a_run_has_missed_is_told(
     note_missing(settings, registry, "shop", ["orders"])
     assert tell(settings, registry).titles == ["Sluice: shop: orders did not come in time"]
     assert webhook.take()[0][1].splitlines()[1] == "a run has failed"
-    skipping = notifying(f"{CHAT}\nschedule: {{when: cron, cron: '0 6 * * *', on_missing: skip}}")
     note_missing(settings, registry, "shop", [f"{number:02}{'i' * 60}" for number in range(80)])
     an_hour_passes(ledger)
     assert tell(settings, registry).titles == ["Sluice: shop: 80 inputs did not come in time"]
@@ -214,6 +213,7 @@ def test_what_a_run_has_missed_is_told(
         "and 76 more",
         "a run has failed",
     ]
+    skipping = notifying(f"{CHAT}\nschedule: {{when: cron, cron: '0 6 * * *', on_missing: skip}}")
     note_missing(settings, skipping, "shop", ["orders"])
     assert tell(settings, skipping).titles == []
 
@@ -316,24 +316,64 @@ def test_what_cannot_be_sent_is_said_without_the_address_and_sent_later(
     told = tell(shop.settings, registry)
 
     assert told.titles == []
-    (problem,) = told.problems  # the other event is not tried after that
+    (problem,) = told.problems  # is the same for both events
     assert isinstance(problem, RetriableError)
     assert "connection ops_chat: JSON: " in problem.message
     rows = ledger.execute(
         "select event, told_at, failure from ops.notifications where failed_at is not null"
     ).fetchall()
-    assert rows == [("failed", None, problem.message)]
+    assert sorted(rows) == [(event, None, problem.message) for event in ("failed", "rejected")]
     for part in (SECRET, "robot", "t0ken-in-path", "127.0.0.1"):
         assert part not in str(problem)
         assert part not in caplog.text
-    assert len(webhook.server.asked) == 1
+    assert len(webhook.server.asked) == 2
     webhook.server.answer = lambda _: Reply(b"")
-    assert tell(shop.settings, registry).titles == ["Sluice: orders: 1 file rejected"]
+    assert tell(shop.settings, registry).titles == []
     an_hour_passes(ledger)
-    assert tell(shop.settings, registry).titles == ["Sluice: shop: failed"]
+    assert tell(shop.settings, registry).titles == [
+        "Sluice: shop: failed",
+        "Sluice: orders: 1 file rejected",
+    ]
     assert ledger.execute(
         "select count(*) from ops.notifications where failure is not null"
     ).fetchone() == (0,)
+
+
+def test_a_message_that_is_refused_keeps_no_other_one(
+    shop: ShopProject, notifying: Notifying, webhook: Webhook, ledger: Ledger
+) -> None:
+    registry = notifying(CHAT)
+    shop.drop("bad.csv", "one,ink,2\n")
+    shop.load()
+    build(ledger, "failed")
+    webhook.server.answer = lambda asked: Reply(b"", status=400 if b"failed" in asked.body else 200)
+    told = tell(shop.settings, registry)
+    assert (told.titles, len(told.problems)) == (["Sluice: orders: 1 file rejected"], 1)
+
+
+@pytest.mark.parametrize("is_slow", [True, False])
+def test_an_address_that_takes_nothing_is_asked_once_a_look(
+    shop: ShopProject,
+    notifying: Notifying,
+    webhook: Webhook,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    is_slow: bool,
+) -> None:
+    """Its server hangs, or the connection holds no address."""
+    registry = notifying(CHAT)
+    shop.drop("bad.csv", "one,ink,2\n")
+    shop.load()
+    build(ledger, "failed")
+    if is_slow:
+        monkeypatch.setattr(telling, "PATIENCE_SECONDS", 0.2)
+        webhook.server.answer = lambda _: Reply(b"x" * 3, status=500, drip_seconds=0.1)
+    else:
+        connect_address(monkeypatch, "ops_chat", "")
+    assert len(tell(shop.settings, registry).problems) == 1
+    assert ledger.execute(
+        "select event from ops.notifications where failed_at is not null"
+    ).fetchall() == [("failed",)]
 
 
 @pytest.mark.parametrize(

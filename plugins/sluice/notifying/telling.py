@@ -9,6 +9,9 @@ recorded after it was sent; where a process ends in between, a message comes twi
 from __future__ import annotations
 
 import logging
+import math
+import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -17,7 +20,7 @@ from typing import LiteralString
 import psycopg
 from psycopg import Connection
 
-from sluice.errors import InternalError, SluiceError
+from sluice.errors import ConfigError, InternalError, SluiceError
 from sluice.notifying.events import Known, find_news
 from sluice.notifying.messages import News, compose, test_message
 from sluice.notifying.sending import send
@@ -31,6 +34,10 @@ logger = logging.getLogger(__name__)
 
 # Of a pipeline that nobody was told of before, what happened in the last day is news.
 FIRST_LOOK_BACK = timedelta(days=1)
+
+# An address whose server has taken that long to refuse messages is left alone until the next look.
+# Who is quicker may have refused one message, and take the others.
+PATIENCE_SECONDS = 5.0
 
 _KNOWN = """
 select subject, since, marker,
@@ -71,6 +78,11 @@ class Told:
     titles: list[str] = field(default_factory=list)
     problems: list[SluiceError] = field(default_factory=list)
 
+    def note(self, problem: SluiceError) -> None:
+        """Keep a problem, once: a server that is away is one for every event."""
+        if str(problem) not in [str(known) for known in self.problems]:
+            self.problems.append(problem)
+
 
 @dataclass(frozen=True)
 class _Topic:
@@ -104,7 +116,7 @@ def tell(settings: Settings, registry: Registry, names: Iterable[str] | None = N
     asked = registry.pipelines if names is None else names
     topics = _topics([registry.pipeline(name) for name in asked], registry)
     told = Told()
-    failed: set[str] = set()
+    seconds_lost: defaultdict[str, float] = defaultdict(float)
     if not topics:
         return told
     with (
@@ -115,17 +127,17 @@ def tell(settings: Settings, registry: Registry, names: Iterable[str] | None = N
     ):
         _make(connection, topics)
         for topic in topics:
-            if topic.address in failed:
+            if seconds_lost[topic.address] >= PATIENCE_SECONDS:
                 continue
             try:
                 title = _tell(connection, settings, registry, topic)
             except psycopg.Error:
                 raise
             except _UnsentError as unsent:
-                failed.add(topic.address)
-                told.problems.append(unsent.reason)
+                told.note(unsent.reason)
+                seconds_lost[topic.address] += unsent.seconds
             except Exception as error:  # the others go on
-                told.problems.append(_unexpected(topic, error))
+                told.note(_unexpected(topic, error))
             else:
                 if title:
                     logger.info("told %s: %s", topic.address, title)
@@ -200,11 +212,17 @@ def _subjects(pipeline: Pipeline, event: Event, registry: Registry) -> list[str]
 
 
 class _UnsentError(Exception):
-    """A message could not be sent; why is recorded."""
+    """A message could not be sent; why is recorded.
 
-    def __init__(self, reason: SluiceError) -> None:
+    Attributes:
+        reason: why.
+        seconds: how long that took; for ever where no other message can be sent either.
+    """
+
+    def __init__(self, reason: SluiceError, seconds: float) -> None:
         super().__init__(reason.message)
         self.reason = reason
+        self.seconds = math.inf if isinstance(reason, ConfigError) else seconds
 
 
 def _make(connection: Connection, topics: Sequence[_Topic]) -> None:
@@ -235,10 +253,11 @@ def _tell(
         message = compose(settings, topic.event, news)
         wanted_by = f"pipeline {', '.join(topic.pipelines)}"
         place = topic.address, topic.event
+        begin = time.monotonic()
         try:
             send(topic.address, settings.home, message, wanted_by=wanted_by)
         except SluiceError as error:
-            unsent = _UnsentError(error)
+            unsent = _UnsentError(error, time.monotonic() - begin)
             subjects = [one.subject for one in news]
             connection.execute(_RECORD_FAILURE, (error.message, *place, subjects))
         else:
