@@ -7,10 +7,22 @@ import os
 import time
 
 import pytest
+from linkify_it import LinkifyIt
+from linkify_it.tlds import TLDS
 
 from sluice.errors import RetriableError
 from sluice.notifying import send_test, sending, tell
-from sluice.notifying.messages import LONGEST_LINE, Message, News, compose, shown
+from sluice.notifying.messages import (
+    LONGEST_BLOCK,
+    LONGEST_BODY,
+    LONGEST_LINE,
+    LONGEST_TITLE,
+    PAGE,
+    Message,
+    News,
+    compose,
+    shown,
+)
 from sluice.notifying.sending import send
 from sluice.orchestration.page.plugin import PREFIX, SluicePlugin
 from sluice.settings import Settings
@@ -26,13 +38,56 @@ HOSTILE = "<img src=x>[pay](http:;)@here\r\nBcc: a\u202e`.csv"
     [
         ("orders_2026-06-30.csv", "orders_2026-06-30.csv"),
         ("<!channel> @all", r"\x3c!channel\x3e \x40all"),
-        ("[here](https://evil.example)", r"\x5bhere\x5d(https\x3a\x2f\x2fevil.example)"),
+        ("[here](https://evil.example)", r"\x5bhere\x5d(https\x3a\x2f\x2fevil\x2eexample)"),
+        ("www.evil.example/a.csv", r"www\x2eevil\x2eexample/a.csv"),
+        ("orders_2026.06.30.CSV.gz", "orders_2026.06.30.CSV.gz"),
         ("a\nSubject: b\x1b[1m\u202e", r"a\nSubject: b\x1b\x5b1m\u202e"),
         ("x" * 999, "x" * (LONGEST_LINE - 3) + "..."),
     ],
 )
 def test_text_of_others_is_neither_markup_nor_lines(text: str, as_shown: str) -> None:
     assert shown(text) == as_shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "www.evil.com",
+        "https://evil.com/x.csv",
+        "EVIL.COM",
+        "orders.zip",
+        "orders.csv.evil.com",
+        "orders.csv-evil.com",
+        "pay@evil.com",
+        "mailto:pay@evil.com",
+        "1.evil.2.co",
+        "www.163.com",
+        "xn--e1a.xn--p1ai",
+        "b\u00fccher.de",
+        "//evil.com",
+        "10.0.0.1",
+    ],
+)
+def test_no_name_becomes_a_link(name: str) -> None:
+    links = LinkifyIt(options={"fuzzy_ip": True}).tlds(TLDS)  # all domains there are
+    assert links.test(name)
+    assert links.match(shown(name)) is None
+
+
+def test_a_dot_that_browsers_take_for_one_is_an_escape() -> None:
+    assert shown("evil\u3002com\uff0ede\uff61x") == r"evil\u3002com\uff0ede\uff61x"
+
+
+def test_a_message_is_never_longer_than_services_take(settings: Settings) -> None:
+    news = News("pipeline p", "1", "n" * 3_000, ["l" * 3_000] * 9, "builds/7")
+    one = compose(settings, "failed", [news])
+    assert (len(one.title), one.title[-3:]) == (LONGEST_TITLE, "...")
+    assert one.body.splitlines()[0] == "n" * (LONGEST_BLOCK - 3) + "..."
+    assert one.body.endswith("/builds/7")
+    many = compose(settings, "failed", [news] * 3)
+    assert f"...\n{settings.airflow_ui}/{PAGE}builds/7\n\nAnd 2 more: " in many.body
+    far = settings.model_copy(update={"ui_url": f"https://{'u' * 2_000}"})
+    assert {len(compose(far, "failed", [news] * n).body) for n in (1, 2)} == {LONGEST_BODY}
 
 
 def test_a_mail_of_a_hostile_name_is_harmless(
@@ -63,9 +118,13 @@ def test_a_refused_login_is_said_without_it(
 ) -> None:
     address = json.loads(os.environ["AIRFLOW_CONN_OPS_MAIL"])["password"]
     connect_address(monkeypatch, "ops_mail", address.replace(SECRET, "wrong-password"))
+    begin = time.monotonic()
     told = send_test(settings, notifying("notify: [{connection: ops_mail}]"), "shop")
+    # Apprise's words are the same for a server that says nothing, but come after 15 s.
+    assert time.monotonic() - begin < 10
     (problem,) = told.problems
     assert isinstance(problem, RetriableError)
+    assert "Connection error while submitting email" in problem.message
     assert "wrong-password" not in str(problem)
     assert "team@example.org" not in str(problem)
     assert mailbox.mails == []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from traceback import format_exception
 from typing import Any
 
 import psycopg
 import pytest
 
 from sluice.errors import RetriableError, SluiceError
-from sluice.notifying import send_test, tell
+from sluice.notifying import send_test, sending, tell, telling
 from sluice.notifying.messages import LONGEST_BODY
 from sluice.pipeline.steps import note_missing
 from sluice.registry import Registry
@@ -196,7 +197,7 @@ def test_what_is_late_is_told_when_it_gets_late_and_when_it_gets_worse(
 
 
 def test_what_a_run_has_missed_is_told(
-    settings: Settings, notifying: Notifying, webhook: Webhook
+    settings: Settings, notifying: Notifying, webhook: Webhook, ledger: Ledger
 ) -> None:
     registry = notifying(
         f"{CHAT}\nschedule: {{when: cron, cron: '0 6 * * *', on_missing: fail}}\nreads: []"
@@ -204,6 +205,14 @@ def test_what_a_run_has_missed_is_told(
     note_missing(settings, registry, "shop", ["orders"])
     assert tell(settings, registry).titles == ["Sluice: shop: orders did not come in time"]
     assert webhook.take()[0][1].splitlines()[1] == "a run has failed"
+    note_missing(settings, registry, "shop", [f"{number:02}{'i' * 60}" for number in range(80)])
+    an_hour_passes(ledger)
+    assert tell(settings, registry).titles == ["Sluice: shop: 80 inputs did not come in time"]
+    assert webhook.take()[0][1].splitlines()[1:-1] == [
+        *(f"{number:02}{'i' * 60}" for number in range(4)),
+        "and 76 more",
+        "a run has failed",
+    ]
     skipping = notifying(f"{CHAT}\nschedule: {{when: cron, cron: '0 6 * * *', on_missing: skip}}")
     note_missing(settings, skipping, "shop", ["orders"])
     assert tell(settings, skipping).titles == []
@@ -216,7 +225,62 @@ def test_what_happened_long_before_is_no_news(
     shop.load()
     ledger.execute("update ops.loads set loaded_at = now() - interval '25 hours'")
     assert tell(shop.settings, notifying(CHAT)).titles == []
-    assert ledger.execute("select count(*) from ops.notifications").fetchone() == (0,)
+    assert ledger.execute(
+        "select subject, marker, told_at from ops.notifications where event = 'rejected'"
+    ).fetchall() == [("source orders", None, None)]
+
+
+def days_pass(ledger: Ledger) -> None:
+    """What is in the ledger is three days old."""
+    step = "interval '3 days'"
+    ledger.execute(f"update ops.notifications set since = since - {step}")
+    ledger.execute(f"update ops.loads set loaded_at = loaded_at - {step}")
+    ledger.execute(f"update ops.transformations set ended_at = ended_at - {step}")
+    an_hour_passes(ledger)
+
+
+def test_what_happens_while_nobody_can_tell_for_days_is_told_then(
+    shop: ShopProject, notifying: Notifying, webhook: Webhook, ledger: Ledger
+) -> None:
+    """Airflow was down over a weekend; before that there was nothing to tell."""
+    registry = notifying(CHAT)
+    assert tell(shop.settings, registry).titles == []
+    shop.drop("bad.csv", "one,ink,2\n")
+    shop.load()
+    build(ledger, "failed")
+    days_pass(ledger)
+    assert tell(shop.settings, registry).titles == [
+        "Sluice: shop: failed",
+        "Sluice: orders: 1 file rejected",
+    ]
+
+
+def test_a_secrets_backend_that_is_away_for_days_loses_nothing(
+    shop: ShopProject,
+    notifying: Notifying,
+    webhook: Webhook,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionError(f"https://vault/{SECRET}")
+
+    registry = notifying(CHAT)
+    shop.drop("bad.csv", "one,ink,2\n")
+    shop.load()
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "find_connection", away)
+        problems = [*tell(shop.settings, registry).problems]
+        problems += send_test(shop.settings, registry, "shop").problems
+    said = "A message could not be sent by connection ops_chat: ConnectionError."
+    assert [problem.message for problem in problems] == [said] * 2
+    assert SECRET not in "".join(line for one in problems for line in format_exception(one))
+    assert ledger.execute(
+        "select event, failure from ops.notifications where failed_at is not null"
+    ).fetchall() == [("rejected", said)]
+    assert tell(shop.settings, registry).titles == []  # not at once, as with a server
+    days_pass(ledger)
+    assert tell(shop.settings, registry).titles == ["Sluice: orders: 1 file rejected"]
 
 
 def test_two_pipelines_of_a_source_make_one_message_and_each_address_gets_its_own(
@@ -252,24 +316,64 @@ def test_what_cannot_be_sent_is_said_without_the_address_and_sent_later(
     told = tell(shop.settings, registry)
 
     assert told.titles == []
-    (problem,) = told.problems  # the other event is not tried after that
+    (problem,) = told.problems  # is the same for both events
     assert isinstance(problem, RetriableError)
     assert "connection ops_chat: JSON: " in problem.message
     rows = ledger.execute(
         "select event, told_at, failure from ops.notifications where failed_at is not null"
     ).fetchall()
-    assert rows == [("failed", None, problem.message)]
+    assert sorted(rows) == [(event, None, problem.message) for event in ("failed", "rejected")]
     for part in (SECRET, "robot", "t0ken-in-path", "127.0.0.1"):
         assert part not in str(problem)
         assert part not in caplog.text
-    assert len(webhook.server.asked) == 1
+    assert len(webhook.server.asked) == 2
     webhook.server.answer = lambda _: Reply(b"")
-    assert tell(shop.settings, registry).titles == ["Sluice: orders: 1 file rejected"]
+    assert tell(shop.settings, registry).titles == []
     an_hour_passes(ledger)
-    assert tell(shop.settings, registry).titles == ["Sluice: shop: failed"]
+    assert tell(shop.settings, registry).titles == [
+        "Sluice: shop: failed",
+        "Sluice: orders: 1 file rejected",
+    ]
     assert ledger.execute(
         "select count(*) from ops.notifications where failure is not null"
     ).fetchone() == (0,)
+
+
+def test_a_message_that_is_refused_keeps_no_other_one(
+    shop: ShopProject, notifying: Notifying, webhook: Webhook, ledger: Ledger
+) -> None:
+    registry = notifying(CHAT)
+    shop.drop("bad.csv", "one,ink,2\n")
+    shop.load()
+    build(ledger, "failed")
+    webhook.server.answer = lambda asked: Reply(b"", status=400 if b"failed" in asked.body else 200)
+    told = tell(shop.settings, registry)
+    assert (told.titles, len(told.problems)) == (["Sluice: orders: 1 file rejected"], 1)
+
+
+@pytest.mark.parametrize("is_slow", [True, False])
+def test_an_address_that_takes_nothing_is_asked_once_a_look(
+    shop: ShopProject,
+    notifying: Notifying,
+    webhook: Webhook,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    is_slow: bool,
+) -> None:
+    """Its server hangs, or the connection holds no address."""
+    registry = notifying(CHAT)
+    shop.drop("bad.csv", "one,ink,2\n")
+    shop.load()
+    build(ledger, "failed")
+    if is_slow:
+        monkeypatch.setattr(telling, "PATIENCE_SECONDS", 0.2)
+        webhook.server.answer = lambda _: Reply(b"x" * 3, status=500, drip_seconds=0.1)
+    else:
+        connect_address(monkeypatch, "ops_chat", "")
+    assert len(tell(shop.settings, registry).problems) == 1
+    assert ledger.execute(
+        "select event from ops.notifications where failed_at is not null"
+    ).fetchall() == [("failed",)]
 
 
 @pytest.mark.parametrize(
@@ -320,5 +424,5 @@ def test_many_at_once_are_one_message_of_bounded_length(
     title = "Sluice: files or records were rejected in 100 sources"
     assert tell(settings, many).titles == [title]
     ((_, body),) = webhook.take()
-    assert len(body) < LONGEST_BODY + 200
-    assert f"\n\nAnd 95 more: {PAGE}" in body or " more: " in body
+    assert len(body) < LONGEST_BODY
+    assert body.endswith(f"\n{PAGE}loads/6\n\nAnd 94 more: {PAGE}")

@@ -218,14 +218,17 @@ def _late(
 
 def _missing(connection: Connection, _: Registry, subjects: Mapping[str, Known]) -> Iterator[News]:
     for new in _ask(connection, _NEW_MISSES, _by_name(subjects)):
-        name = new["name"]
-        what = "a run has failed" if new["has_failed"] else "the run went on without it"
+        name, inputs = new["name"], new["inputs"]
+        is_one = len(inputs) == 1
+        late = inputs[0] if is_one else counted(len(inputs), "input")
+        went_on = f"the run went on without {'it' if is_one else 'them'}"
+        what = "a run has failed" if new["has_failed"] else went_on
         missed = f" ({counted(new['runs'], 'run')})" if new["runs"] > 1 else ""
         yield News(
             f"pipeline {name}",
             str(new["newest"]),
-            f"{name}: {', '.join(new['inputs'])} did not come in time",
-            [f"{what}{missed}"],
+            f"{name}: {late} did not come in time",
+            [*([] if is_one else _listed(inputs)), f"{what}{missed}"],
             f"pipelines/{name}",
         )
 

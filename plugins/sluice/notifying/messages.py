@@ -17,11 +17,26 @@ Severity = Literal["info", "success", "warning", "failure"]
 PAGE = "plugin/sluice/sluice/"
 
 # Discord takes 2,000 characters in all, which is the least of what is widely used.
-LONGEST_BODY = 1_600
+LONGEST_TITLE = 150
+LONGEST_BODY = 1_800
 LONGEST_LINE = 160
+# What is said of one source or pipeline, without its link.
+LONGEST_BLOCK = 1_400
+# For the line that says how many others there are, and where.
+_ROOM_FOR_MORE = 200
 
-# What makes a link, a mention or an image in any of the services.
-_MARKUP = re.compile(r"[<>\[\]@`]|://")
+# What makes a link, a mention or an image in any of the services. Most make a link of a host's name
+# alone, and know one by the end of its name: of file names those that end in no country or domain
+# are left as they are; zip, py and sh are domains. Of four numbers, the first dot.
+_MARKUP = re.compile(
+    r"""
+    [<>\[\]@`] | ://
+    | (?<=\d) \. (?=\d{1,3}\.\d{1,3}\.\d{1,3}\b)
+    | (?<=\S) [.\u3002\uff0e\uff61] (?=[^\W\d_])
+        (?!(?:csv|tsv|txt|dat|jsonl?|ndjson|parquet|xlsx?|xml|gz|bz2|xz|zst|sql|ya?ml)\b)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 
 _TITLES: dict[Event, str] = {
     "rejected": "files or records were rejected in {} sources",
@@ -80,18 +95,28 @@ class Message:
 def shown(text: str) -> str:
     r"""Text of a file, of its name or of a model, as a message may show it: printable, short.
 
-    What a chat or a mail reader could take for markup becomes an escape such as ``\x40``, so that a
-    file's name can neither link somewhere nor call anybody.
+    What a chat or a mail reader could take for markup or for a host becomes an escape such as
+    ``\x40`` or ``\x2e``, so that a file's name can neither link somewhere nor call anybody.
     """
     escaped = _MARKUP.sub(
-        lambda found: "".join(f"\\x{ord(character):02x}" for character in found[0]),
+        lambda found: "".join(
+            f"\\x{ord(character):02x}" if character.isascii() else f"\\u{ord(character):04x}"
+            for character in found[0]
+        ),
         printable(text),
     )
-    return escaped if len(escaped) <= LONGEST_LINE else f"{escaped[: LONGEST_LINE - 3]}..."
+    return _cut(escaped, LONGEST_LINE)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def compose(settings: Settings, event: Event, news: Sequence[News]) -> Message:
-    """One message about one kind of event, of as many sources or pipelines as there are.
+    """One message about one kind of event, of as many sources or pipelines as it has room for.
+
+    Its title and its body are never longer than ``LONGEST_TITLE`` and ``LONGEST_BODY``, whatever
+    the news are: a message that a service refuses is refused at every look again.
 
     Args:
         settings: the instance, for the links.
@@ -100,16 +125,21 @@ def compose(settings: Settings, event: Event, news: Sequence[News]) -> Message:
     """
     title = news[0].headline if len(news) == 1 else _TITLES[event].format(len(news))
     blocks: list[str] = []
-    room = LONGEST_BODY
+    room = LONGEST_BODY - _ROOM_FOR_MORE
     for one in news:
-        block = "\n".join([one.headline, *one.lines, page_address(settings, one.link)])
+        said = _cut("\n".join([one.headline, *one.lines]), LONGEST_BLOCK)
+        block = f"{said}\n{page_address(settings, one.link)}"
         room -= len(block) + 2
         if blocks and room < 0:
             more = page_address(settings, "" if event in ("rejected", "late") else "publications")
             blocks.append(f"And {len(news) - len(blocks)} more: {more}")
             break
         blocks.append(block)
-    return Message(f"Sluice: {title}", "\n\n".join(blocks), _SEVERITIES[event])
+    return Message(
+        _cut(f"Sluice: {title}", LONGEST_TITLE),
+        _cut("\n\n".join(blocks), LONGEST_BODY),
+        _SEVERITIES[event],
+    )
 
 
 def test_message(settings: Settings, pipeline: str, events: Sequence[Event]) -> Message:

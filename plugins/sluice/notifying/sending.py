@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from sluice.errors import ConfigError, RetriableError, printable
+from sluice.errors import ConfigError, InternalError, RetriableError, SluiceError, printable
 from sluice.landing.airflow_connections import find_connection
 from sluice.notifying.messages import Message
 
@@ -33,7 +33,21 @@ def send(connection: str, home: Path, message: Message, *, wanted_by: str) -> No
         ConfigError: there is no such connection, or it holds no address that Apprise knows.
         RetriableError: the message did not go to all of the addresses. No error repeats anything
             of an address.
+        InternalError: whatever a library or a secrets backend has raised, by its type alone: its
+            text may hold an address.
     """
+    try:
+        _send(connection, home, message, wanted_by=wanted_by)
+    except SluiceError:
+        raise
+    except Exception as error:
+        raise InternalError(
+            f"A message could not be sent by connection {connection}: {type(error).__name__}.",
+            "See whether Airflow's secrets backend answers; else please report it.",
+        ) from None
+
+
+def _send(connection: str, home: Path, message: Message, *, wanted_by: str) -> None:
     from apprise import Apprise, AppriseAsset  # 0.3 s that every command would wait for
 
     addresses = _addresses(find_connection(connection, home, wanted_by=wanted_by), connection)

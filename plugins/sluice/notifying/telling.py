@@ -1,22 +1,26 @@
 """Who has to be told of what, and what was told: each thing once, a subject once an hour at most.
 
 The ledger is the list of what happened, so nothing is lost where a process ends before it has told
-it: whoever tells next does. What was told is recorded after it was sent; where a process ends in
-between, a message comes twice.
+it: whoever tells next does. From when on there is something to tell is recorded when a subject is
+first seen, not when it is first told: what cannot be sent for days stays news. What was told is
+recorded after it was sent; where a process ends in between, a message comes twice.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import LiteralString
 
 import psycopg
 from psycopg import Connection
 
-from sluice.errors import InternalError, SluiceError
+from sluice.errors import ConfigError, InternalError, SluiceError
 from sluice.notifying.events import Known, find_news
 from sluice.notifying.messages import News, compose, test_message
 from sluice.notifying.sending import send
@@ -31,6 +35,10 @@ logger = logging.getLogger(__name__)
 # Of a pipeline that nobody was told of before, what happened in the last day is news.
 FIRST_LOOK_BACK = timedelta(days=1)
 
+# An address whose server has taken that long to refuse messages is left alone until the next look.
+# Who is quicker may have refused one message, and take the others.
+PATIENCE_SECONDS = 5.0
+
 _KNOWN = """
 select subject, since, marker,
     -- A server that is away is not asked by every run, but by every look of the DAG.
@@ -41,7 +49,9 @@ from ops.notifications where connection = %s and event = %s and subject = any(%s
 _KNOWN_LOCKED = _KNOWN + " order by subject for update"
 _MAKE = """
 insert into ops.notifications (connection, event, subject, since)
-select %s, %s, subject, %s from unnest(%s::text[]) as subject order by subject
+select connection, event, subject, now() - %s
+from unnest(%s::text[], %s::text[], %s::text[]) as asked (connection, event, subject)
+order by connection, event, subject
 on conflict do nothing
 """
 _RECORD = """
@@ -67,6 +77,11 @@ class Told:
 
     titles: list[str] = field(default_factory=list)
     problems: list[SluiceError] = field(default_factory=list)
+
+    def note(self, problem: SluiceError) -> None:
+        """Keep a problem, once: a server that is away is one for every event."""
+        if str(problem) not in [str(known) for known in self.problems]:
+            self.problems.append(problem)
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ def tell(settings: Settings, registry: Registry, names: Iterable[str] | None = N
     asked = registry.pipelines if names is None else names
     topics = _topics([registry.pipeline(name) for name in asked], registry)
     told = Told()
-    failed: set[str] = set()
+    seconds_lost: defaultdict[str, float] = defaultdict(float)
     if not topics:
         return told
     with (
@@ -110,19 +125,19 @@ def tell(settings: Settings, registry: Registry, names: Iterable[str] | None = N
             settings, "transformer", application_name="sluice notify", autocommit=True
         ) as connection,
     ):
+        _make(connection, topics)
         for topic in topics:
-            if topic.address in failed:
+            if seconds_lost[topic.address] >= PATIENCE_SECONDS:
                 continue
             try:
                 title = _tell(connection, settings, registry, topic)
             except psycopg.Error:
                 raise
             except _UnsentError as unsent:
-                failed.add(topic.address)
-                told.problems.append(unsent.reason)
-            except Exception as error:  # of a library or a secrets backend: the others go on
-                failed.add(topic.address)
-                told.problems.append(_unexpected(topic, error))
+                told.note(unsent.reason)
+                seconds_lost[topic.address] += unsent.seconds
+            except Exception as error:  # the others go on
+                told.note(_unexpected(topic, error))
             else:
                 if title:
                     logger.info("told %s: %s", topic.address, title)
@@ -197,11 +212,24 @@ def _subjects(pipeline: Pipeline, event: Event, registry: Registry) -> list[str]
 
 
 class _UnsentError(Exception):
-    """A message could not be sent; why is recorded."""
+    """A message could not be sent; why is recorded.
 
-    def __init__(self, reason: SluiceError) -> None:
+    Attributes:
+        reason: why.
+        seconds: how long that took; for ever where no other message can be sent either.
+    """
+
+    def __init__(self, reason: SluiceError, seconds: float) -> None:
         super().__init__(reason.message)
         self.reason = reason
+        self.seconds = math.inf if isinstance(reason, ConfigError) else seconds
+
+
+def _make(connection: Connection, topics: Sequence[_Topic]) -> None:
+    """See that each subject has its row, with the moment from which on it is told of."""
+    rows = [(topic.address, topic.event, name) for topic in topics for name in topic.subjects]
+    columns = map(list, zip(*rows, strict=True))
+    connection.execute(_MAKE, (FIRST_LOOK_BACK, *columns))
 
 
 def _tell(
@@ -218,8 +246,6 @@ def _tell(
     due = [news.subject for news in unlocked]
     unsent = None
     with connection.transaction():
-        since = datetime.now(UTC) - FIRST_LOOK_BACK
-        connection.execute(_MAKE, (topic.address, topic.event, since, due))
         # Whoever tells the same at this moment is waited for, and has told it then.
         news = _news(connection, registry, replace(topic, subjects=tuple(due)), _KNOWN_LOCKED)
         if not news:
@@ -227,17 +253,18 @@ def _tell(
         message = compose(settings, topic.event, news)
         wanted_by = f"pipeline {', '.join(topic.pipelines)}"
         place = topic.address, topic.event
+        begin = time.monotonic()
         try:
             send(topic.address, settings.home, message, wanted_by=wanted_by)
         except SluiceError as error:
-            unsent = error
+            unsent = _UnsentError(error, time.monotonic() - begin)
             subjects = [one.subject for one in news]
             connection.execute(_RECORD_FAILURE, (error.message, *place, subjects))
         else:
             for one in news:
                 connection.execute(_RECORD, (one.marker, *place, one.subject))
     if unsent:
-        raise _UnsentError(unsent)
+        raise unsent
     return message.title
 
 
@@ -245,10 +272,8 @@ def _news(
     connection: Connection, registry: Registry, topic: _Topic, query: LiteralString
 ) -> list[News]:
     """What is new of those subjects of which a message may be sent now."""
-    never = Known(datetime.now(UTC) - FIRST_LOOK_BACK)
-    waiting: Mapping[str, Known] = dict.fromkeys(topic.subjects, never)
     rows = connection.execute(query, (topic.address, topic.event, list(topic.subjects))).fetchall()
-    quiet = {subject for subject, *_, is_quiet in rows if is_quiet}
-    told = {subject: Known(since, marker) for subject, since, marker, _ in rows}
-    due = {subject: known for subject, known in {**waiting, **told}.items() if subject not in quiet}
+    due = {
+        subject: Known(since, marker) for subject, since, marker, is_quiet in rows if not is_quiet
+    }
     return find_news(connection, registry, topic.event, due)
