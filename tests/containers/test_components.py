@@ -72,6 +72,21 @@ def test_an_unknown_component_is_told_the_known_ones(settings: Settings) -> None
         become(settings, "webserver")
     assert "celery-scheduler" in refusal.value.remedy
     assert not settings.home.exists()
+@pytest.mark.parametrize(
+    ("ui_url", "path"),
+    [("https://sluice.example.org", ""), ("https://data.example.org/airflow", "/airflow")],
+)
+def test_a_login_leads_back_to_where_people_are(settings: Settings, ui_url: str, path: str) -> None:
+    settings = settings.model_copy(update={"ui_url": ui_url})
+    alone, here = airflow_options(settings), container_options(settings, "api-server")
+
+    assert alone["api"]["base_url"] == here["api"]["base_url"] == ui_url
+    # Airflow serves below the path; between its own parts nothing else changes.
+    local, remote = (options["core"]["execution_api_server_url"] for options in (alone, here))
+    assert local == f"http://127.0.0.1:8123{path}/execution/"
+    assert remote == f"{API_SERVER_URL}{path}/execution/"
+
+
 
 
 def test_every_component_is_a_service() -> None:
