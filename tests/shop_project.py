@@ -21,11 +21,11 @@ class ShopProject:
 
     settings: Settings
 
-    def drop(self, name: str, rows: str) -> None:
-        """Deliver orders: rows of ``order_id,product,amount``."""
+    def drop(self, name: str, rows: str, header: str = "order_id,product,amount\n") -> None:
+        """Deliver orders."""
         folder = self.settings.landing / "orders"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("order_id,product,amount\n" + rows)
+        (folder / name).write_text(header + rows)
 
     def load(self) -> None:
         """Load what waits, and build nothing."""

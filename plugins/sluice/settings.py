@@ -149,8 +149,8 @@ class Settings(BaseSettings):
     )
     ui_url: str = Field(
         default="",
-        description="Where people reach the Airflow UI, for links in messages; empty: this"
-        " machine's.",
+        description="Where people reach the Airflow UI, for logins and links in messages; empty:"
+        " this machine's.",
     )
     parallelism: int = Field(
         default=4, ge=1, description="How many tasks of Airflow run at once on a machine."

@@ -27,6 +27,11 @@ from sluice.local.airflow_config import airflow_options
 from sluice.settings import PROJECT, Settings
 from sluice.warehouse.passwords import password
 
+CHART = yaml.safe_load((PROJECT / "deploy" / "values.yaml").read_text(encoding="utf-8"))
+COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text(encoding="utf-8"))
+TASK_SECRETS = COMPOSE["services"]["scheduler"]["secrets"]
+DOCKERFILE = (PROJECT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
@@ -67,6 +72,21 @@ def test_workers_bound_what_runs_at_once(settings: Settings) -> None:
     assert options["celery"]["broker_url"] == f"redis://:{password(settings, 'redis')}@redis:6379/0"
 
 
+@pytest.mark.parametrize(
+    ("ui_url", "path"),
+    [("https://sluice.example.org", ""), ("https://data.example.org/airflow", "/airflow")],
+)
+def test_a_login_leads_back_to_where_people_are(settings: Settings, ui_url: str, path: str) -> None:
+    settings = settings.model_copy(update={"ui_url": ui_url})
+    alone, here = airflow_options(settings), container_options(settings, "api-server")
+
+    assert alone["api"]["base_url"] == here["api"]["base_url"] == ui_url
+    # Airflow serves below the path; between its own parts nothing else changes.
+    local, remote = (options["core"]["execution_api_server_url"] for options in (alone, here))
+    assert local == f"http://127.0.0.1:8123{path}/execution/"
+    assert remote == f"{API_SERVER_URL}{path}/execution/"
+
+
 def test_an_unknown_component_is_told_the_known_ones(settings: Settings) -> None:
     with pytest.raises(ConfigError) as refusal:
         become(settings, "webserver")
@@ -75,10 +95,9 @@ def test_an_unknown_component_is_told_the_known_ones(settings: Settings) -> None
 
 
 def test_every_component_is_a_service() -> None:
-    compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text(encoding="utf-8"))
     started = {
         service["command"][-1]
-        for service in compose["services"].values()
+        for service in COMPOSE["services"].values()
         if "sluice.containers.airflow" in service["command"]
     }
     assert started == set(COMPONENTS)
@@ -144,18 +163,48 @@ def test_health_is_what_the_api_server_says(
 
 
 def test_the_chart_is_told_the_same(settings: Settings) -> None:
-    chart = yaml.safe_load((PROJECT / "deploy" / "values.yaml").read_text(encoding="utf-8"))
-    image = settings.model_copy(update={"project": Path("/opt/sluice")})
-    here = container_options(image, CELERY_SCHEDULER)
+    environment = {entry["name"]: entry["value"] for entry in CHART["env"]}
+    address = {"project": Path("/opt/sluice"), "ui_url": environment["SLUICE_UI_URL"]}
+    here = container_options(settings.model_copy(update=address), CELERY_SCHEDULER)
 
-    for section, options in chart["config"].items():
+    for section, options in CHART["config"].items():
         for name, value in options.items():
             told = here[section][name]
             if name == "dag_bundle_config_list":
                 assert json.loads(value) == json.loads(told)
             else:
                 assert value == told, f"{section}.{name}"
-    assert chart["executor"] == here["core"]["executor"]
-    assert {entry["name"].removeprefix("SLUICE_").lower() for entry in chart["env"]} <= (
+    assert CHART["executor"] == here["core"]["executor"]
+    assert {name.removeprefix("SLUICE_").lower() for name in environment} <= (
         Settings.model_fields.keys()
     )
+    assert CHART["apiServer"]["args"][-1].split()[2:] == [*COMPONENTS["api-server"]]
+
+
+def test_the_chart_mounts_each_secret_of_the_roles_by_itself() -> None:
+    """At or above /run/secrets a mount would hide the token of a pod's service account."""
+    mounts = {entry["mountPath"]: entry for entry in CHART["volumeMounts"]}
+    link, secrets = "/var/lib/sluice/secrets", Path("/run/secrets")
+    assert f"ln -s {secrets} {link}" in DOCKERFILE
+    own = [Path(path.replace("/var/run/", "/run/").replace(link, str(secrets))) for path in mounts]
+    assert not [path for path in own if secrets.is_relative_to(path)]
+
+    mounted = {path for path in mounts if path.startswith(f"{secrets}/")}
+    assert mounted == {f"{secrets}/{mounts[path]['subPath']}" for path in mounted}
+    assert all(mounts[path]["readOnly"] for path in mounted)
+    names = {Path(path).name for path in mounted}
+    # The chart has ways of its own for Airflow's.
+    assert names == {name for name in TASK_SECRETS if "airflow" not in name}
+    page = (PROJECT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    assert f"for name in {' '.join(sorted(names, key=TASK_SECRETS.index))}; do" in page
+
+
+def test_what_the_chart_calls_is_in_the_image() -> None:
+    # By default its probes run "exec /entrypoint airflow jobs check ...", and the same with celery.
+    script = r"""printf '#!/bin/sh\nexec "$@"\n' > /entrypoint && chmod 0755 /entrypoint"""
+    assert script in DOCKERFILE
+    # The sidecars for old logs run "bash /clean-logs", of which there is none.
+    assert "clean-logs" not in DOCKERFILE
+    parts = [CHART["workers"]["celery"], CHART["scheduler"], CHART["dagProcessor"]]
+    for part in [*parts, CHART["triggerer"]]:
+        assert part["logGroomerSidecar"] == {"enabled": False}

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from sluice.containers.environment import SECRETS, secret_variable, write_environment
+from sluice.containers.environment import (
+    ADMINISTRATOR_SECRET,
+    BROKER_SECRET,
+    LOGIN_SECRET,
+    SECRETS,
+    secret_variable,
+    write_environment,
+)
 from sluice.errors import ConfigError
 from sluice.local.postgres_data import SERVER_SETTINGS
 from sluice.settings import PROJECT, Settings
+from sluice.warehouse.connections import ROLES
 
+PLUGINS = PROJECT / "plugins"
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text(encoding="utf-8"))
 SET_BY_IMAGE = {"project", "home"}
+# Names of secrets that come from another module, and an argument that a caller has named.
+IMPORTED = {
+    "ADMINISTRATOR_SECRET": ADMINISTRATOR_SECRET,
+    "LOGIN_SECRET": LOGIN_SECRET,
+    "BROKER_SECRET": BROKER_SECRET,
+}
+GIVEN_ON = {"secret"}
 OF_THE_EMBEDDED_SERVER = {"postgres_port", "postgres_user"}
 
 
@@ -83,6 +101,53 @@ def test_root_gives_folders_to_who_runs_the_containers(tmp_path: Path) -> None:
 def test_compose_asks_for_the_secrets_that_are_generated() -> None:
     declared = {name: entry["environment"] for name, entry in COMPOSE["secrets"].items()}
     assert declared == {name: secret_variable(name) for name in SECRETS}
+
+
+def test_every_secret_that_is_asked_for_is_generated() -> None:
+    """In a container nothing can be made in the folder of secrets."""
+    asked = {name for path in PLUGINS.rglob("*.py") for name in names_of_secrets(path)}
+
+    assert asked == set(SECRETS)
+
+
+def names_of_secrets(path: Path) -> Iterator[str]:
+    """The names in the calls of ``password``: literals, constants of the module, one per role."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    known = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "password"):
+            continue
+        name = ast.unparse(node.args[1])
+        if name in GIVEN_ON:
+            continue
+        if name == "f'postgres-{role}'":
+            yield from (f"postgres-{role}" for role in ROLES)
+        else:
+            yield str(known.get(name) or IMPORTED.get(name) or ast.literal_eval(node.args[1]))
+
+
+def test_each_service_has_the_secrets_that_it_needs() -> None:
+    airflow = {"postgres-airflow", "airflow-api", "airflow-fernet", "airflow-jwt"}
+    roles = {f"postgres-{role}" for role in ROLES}
+    given = {name: set(service["secrets"]) for name, service in COMPOSE["services"].items()}
+
+    assert given == {
+        "postgres": {ADMINISTRATOR_SECRET},
+        "init": airflow | roles | {ADMINISTRATOR_SECRET, LOGIN_SECRET},
+        "api-server": airflow | {"postgres-observer"},
+        "dag-processor": airflow,
+        "triggerer": airflow | {"postgres-loader", "postgres-transformer"},
+        "scheduler": airflow | roles | {"mask-key"},
+        "celery-scheduler": airflow | {BROKER_SECRET},
+        "redis": {BROKER_SECRET},
+        "worker": airflow | roles | {"mask-key", BROKER_SECRET},
+    }
 
 
 def test_compose_knows_every_setting() -> None:

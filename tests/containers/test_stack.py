@@ -6,6 +6,8 @@ the shop of tests/cases as a compose project of its own, and takes it down again
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -15,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -29,6 +32,12 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(3600)]
 
 PATIENCE_SECONDS = 600.0
 MANY = 100_000
+HEADER = "order_id,product,amount,customer,mail\n"
+MASKED = """\
+  customer: {data_type: text, mask: hash}
+  mail: {data_type: text, mask: redact}
+"""
+UI_URL = "https://sluice.example.org"
 WAITING_LOAD = """
     select pid, client_addr from pg_stat_activity
     where application_name like 'sluice load%' and state <> 'idle' and query ilike '%ops.loads%'
@@ -65,9 +74,13 @@ class Stack:
             shutil.copy(PROJECT / name, folder)
         (folder / "dbt").mkdir()
         self.shop = make_shop(Settings(project=folder))
+        # Masked with a secret of the instance, which has to be where tasks run.
+        with (folder / "registry" / "sources" / "orders.yml").open("a") as source:
+            source.write(MASKED)
         own = "".join(f"{name}={port}\n" for name, port in self.ports.items())
         (folder / ".env").write_text(
-            f"COMPOSE_PROJECT_NAME=sluice-test\nSLUICE_IMAGE=sluice:test\n{own}"
+            f"COMPOSE_PROJECT_NAME=sluice-test\nSLUICE_IMAGE=sluice:test\n"
+            f"SLUICE_UI_URL={UI_URL}\n{own}"
         )
         write_environment(Settings(project=folder))
         lines = (folder / ".env").read_text().splitlines()
@@ -109,6 +122,14 @@ class Stack:
         with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
 
+    def login_behind_a_proxy(self) -> str | None:
+        """Where somebody is sent who comes by ``UI_URL`` and has not logged in."""
+        server = http.client.HTTPConnection("127.0.0.1", self.ports["SLUICE_AIRFLOW_PORT"])
+        with contextlib.closing(server):
+            headers = {"Host": urlsplit(UI_URL).netloc, "X-Forwarded-Proto": "https"}
+            server.request("GET", "/api/v2/auth/login", headers=headers)
+            return server.getresponse().getheader("Location")
+
     def orders(self) -> int:
         """How many orders gold has."""
         if self.query("select to_regclass('gold.total_sales')::text") == [(None,)]:
@@ -143,16 +164,23 @@ def scale(stack: Stack) -> list[str]:
 
 
 def test_a_dropped_file_is_in_gold_and_a_killed_load_lands_once(stack: Stack) -> None:
-    stack.shop.drop("small.csv", "1,ink,2\n2,pen,3\n")
+    stack.shop.drop("small.csv", "1,ink,2,Ann,a@b.org\n2,pen,3,Ann,\n", HEADER)
     wait_for(lambda: stack.orders() == 2)
     assert stack.loads("small.csv") == [("loaded", 2)]
+    masked = stack.query("select length(customer), mail from bronze.orders order by order_id")
+    assert masked == [(64, "[redacted]"), (64, None)]
+    assert stack.login_behind_a_proxy() == f"{UI_URL}/auth/login/"
+    tasks = "scheduler" if stack.profile == "local" else "worker"
+    uri = stack.compose("exec", "--no-TTY", tasks, "sluice", "dsn", "reader")
+    assert uri.startswith("postgresql://sluice_reader:")
     pools = {pool["name"] for pool in stack.ask("/api/v2/pools")["pools"]}
     assert {"sluice_load", "sluice_dbt"} <= pools
 
     with stack.connect() as connection:
         # The load comes as far as its entry in the ledger, with all of its rows uncommitted.
         connection.execute("lock table ops.loads in share mode")
-        stack.shop.drop("large.csv", "".join(f"{number},ink,1.00\n" for number in range(MANY)))
+        rows = (f"{number},ink,1.00,Bob,b@b.org\n" for number in range(MANY))
+        stack.shop.drop("large.csv", "".join(rows), HEADER)
         waiting = wait_for(lambda: stack.query(WAITING_LOAD))
         ((_, address),) = waiting
         subprocess.run(["docker", "kill", container_at(stack, str(address))], check=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sluice.loading import SourceReport, load_source
+from sluice.loading.masks import masks_of
 from sluice.loading.progress import Progress
 from sluice.registry import Source
+from sluice.settings import Settings
 from tests.loading.conftest import ORDERS, Shop
 
 BAD = """x,ink,1
@@ -214,6 +217,22 @@ def test_masked_values_reach_neither_bronze_nor_the_rejects(shop: Shop) -> None:
     assert "SECRET" not in everything
     assert "a@b.org" not in everything
     assert bronze[0][1] in everything
+
+
+def test_only_a_hash_needs_the_secret_of_the_installation(tmp_path: Path) -> None:
+    source = Source.model_validate(
+        {
+            "name": "people",
+            "description": "People.",
+            "owner": "shop",
+            "columns": {"mail": {"data_type": "text", "mask": "redact"}},
+        }
+    )
+    # The secrets of a container cannot be added to.
+    home = tmp_path / "a file"
+    home.write_text("")
+
+    assert masks_of(Settings(home=home), source)["mail"]("a@b.org") == "[redacted]"
 
 
 def test_values_are_read_as_the_source_writes_them(shop: Shop) -> None:

@@ -11,7 +11,12 @@ import sys
 
 from sluice.containers.environment import BROKER_SECRET
 from sluice.errors import ConfigError, SluiceError
-from sluice.local.airflow_config import airflow_home, airflow_options, write_options
+from sluice.local.airflow_config import (
+    airflow_home,
+    airflow_options,
+    airflow_path,
+    write_options,
+)
 from sluice.settings import Settings, load_settings
 from sluice.warehouse.passwords import password
 
@@ -26,7 +31,8 @@ WORKER = "worker"
 # Each with the arguments of ``airflow``. Logs are on a volume that all share; a worker on another
 # machine serves its own.
 COMPONENTS = {
-    "api-server": ("api-server",),
+    # What a proxy says of the browser's address is listened to: FORWARDED_ALLOW_IPS says whose.
+    "api-server": ("api-server", "--proxy-headers"),
     "scheduler": ("scheduler", "--skip-serve-logs"),
     CELERY_SCHEDULER: ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
@@ -42,7 +48,7 @@ def container_options(settings: Settings, component: str) -> dict[str, dict[str,
         del options["core"][name]
     options["core"] |= {
         "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
-        "execution_api_server_url": f"{API_SERVER_URL}/execution/",
+        "execution_api_server_url": f"{API_SERVER_URL}{airflow_path(settings)}/execution/",
     }
     options["api"] |= {"host": "0.0.0.0", "port": "8080"}  # noqa: S104  of the container alone
     options["scheduler"] |= {

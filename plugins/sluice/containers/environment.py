@@ -28,6 +28,7 @@ SECRETS = (
     "airflow-fernet",
     "airflow-jwt",
     BROKER_SECRET,
+    "mask-key",
 )
 
 # Who runs the containers of somebody who is root; Airflow's own images know the same number.

@@ -18,14 +18,18 @@ def masks_of(settings: Settings, source: Source) -> dict[str, Callable[[str], st
 
     ``hash`` is HMAC-SHA256 in hexadecimal, keyed with a secret that is generated once for each
     installation: equal values stay equal, and nobody without the secret can try values out.
-    ``redact`` keeps nothing but that there was a value.
+    ``redact`` keeps nothing but that there was a value, and needs no secret.
     """
     kinds = {name: column.mask for name, column in source.columns.items() if column.mask}
-    if not kinds:
-        return {}
+    if "hash" not in kinds.values():
+        return dict.fromkeys(kinds, _redacted)
     key = password(settings, "mask-key").encode()
 
     def keyed(value: str) -> str:
         return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
 
-    return {name: keyed if kind == "hash" else lambda _: REDACTED for name, kind in kinds.items()}
+    return {name: keyed if kind == "hash" else _redacted for name, kind in kinds.items()}
+
+
+def _redacted(_value: str) -> str:
+    return REDACTED

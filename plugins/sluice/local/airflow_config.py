@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -44,8 +45,13 @@ def airflow_home(settings: Settings) -> Path:
 
 
 def airflow_url(settings: Settings) -> str:
-    """The address of the UI and the API, without a slash at the end."""
-    return f"http://{HOST}:{settings.airflow_port}"
+    """The address of the UI and the API on this machine, without a slash at the end."""
+    return f"http://{HOST}:{settings.airflow_port}{airflow_path(settings)}"
+
+
+def airflow_path(settings: Settings) -> str:
+    """The path that all addresses of Airflow begin with: that of ``SLUICE_UI_URL``, mostly none."""
+    return urlsplit(settings.airflow_ui).path
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
@@ -160,7 +166,8 @@ def airflow_options(settings: Settings) -> dict[str, dict[str, str]]:
         "api": {
             "host": HOST,
             "port": str(settings.airflow_port),
-            "base_url": url,
+            # Where a login leads back to. Airflow serves below its path, on this machine too.
+            "base_url": settings.airflow_ui,
             "workers": "1",
             "instance_name": "Sluice",
             "secret_key": password(settings, "airflow-api"),
