@@ -80,14 +80,17 @@ def judge(
         NeedsMoreError: what follows the text decides.
     """
     last = grammar.broken_at(text, start)
-    if not _is_never_closed(grammar, text, last):  # where no record is, to look for one is dear
+    closing = _closing_quote(grammar, text, last)
+    is_open = closing == len(text)
+    # Where a field is not closed there is no record, and to look for one is dear.
+    if closing is None or (not is_open and grammar.ends_field(text, closing + 1)):
         match = grammar.any_record.match(text, start)
         if match is not None:
             fields = tuple(grammar.fields(text, start))
             return Verdict(match.end(), "ragged_row", _count_reason(grammar, fields), fields=fields)
-    if not is_end and _is_open(grammar, text, last):
+    if is_open and not is_end:
         raise NeedsMoreError
-    index, reason = _quote_reason(grammar, names, text, start, last)
+    index, reason = _quote_reason(grammar, names, text, start, last, closing)
     walk = _Walk(grammar, text, is_end=is_end, goes_on=goes_on)
     end = walk.record_end(start)
     return Verdict(end, "bad_quotes", reason, field=index, is_open=walk.is_open)
@@ -117,7 +120,7 @@ def stray_line_end(
         if end >= len(text) and not is_end:
             raise NeedsMoreError
         match = grammar.any_record.match(text, end)
-        if match is None and not is_end and _is_open(grammar, text, grammar.broken_at(text, end)):
+        if match is None and not is_end and _is_open(grammar, text, end):
             raise NeedsMoreError
         if match is None or match.end() - end == len(match[1]):
             return None
@@ -155,18 +158,17 @@ def _count_reason(grammar: Grammar, fields: Sequence[str | None]) -> str:
 
 
 def _quote_reason(
-    grammar: Grammar, names: Sequence[str], text: str, start: int, place: int
+    grammar: Grammar, names: Sequence[str], text: str, start: int, place: int, closing: int | None
 ) -> tuple[int, str]:
     """The index of the first field that is broken, which begins at a place, and how it is."""
     index = len(grammar.fields(text[start:place], 0)) - 1 if place > start else 0
     field = f"Field {index + 1}"
     if index < len(names) and names[index]:
         field += f" ({names[index]})"
-    if not text.startswith(grammar.quote, place):
+    if closing is None:
         line = LINE.match(text, place)
         value = line[0] if line else ""
         return index, f"{field} has a quote but does not begin with it: {shown(value)}."
-    closing = grammar.content_end(text, place + 1, len(text))
     if closing >= len(text):
         line = LINE.match(text, place)
         value = line[0] if line else ""
@@ -176,19 +178,19 @@ def _quote_reason(
     return index, f"{field} goes on after its closing quote, with {shown(rest)}."
 
 
-def _is_open(grammar: Grammar, text: str, last: int) -> bool:
-    """Whether a text ends within the quoted field that may begin at a place."""
-    if not grammar.quote or not text.startswith(grammar.quote, last):
-        return False
-    return grammar.content_end(text, last + 1, len(text)) == len(text)
+def _closing_quote(grammar: Grammar, text: str, place: int) -> int | None:
+    """Where the quoted field that begins at a place has its last quote; None if none begins there.
+
+    The end of the text, if the field has no last quote.
+    """
+    if not grammar.quote or not text.startswith(grammar.quote, place):
+        return None
+    return grammar.content_end(text, place + 1, len(text))
 
 
-def _is_never_closed(grammar: Grammar, text: str, last: int) -> bool:
-    """Whether a quoted field begins at a place that no quote ends as a field is ended."""
-    if not grammar.quote or not text.startswith(grammar.quote, last):
-        return False
-    closing = grammar.content_end(text, last + 1, len(text))
-    return closing == len(text) or not grammar.ends_field(text, closing + 1)
+def _is_open(grammar: Grammar, text: str, start: int) -> bool:
+    """Whether a text ends within a quoted field of the record at a place."""
+    return _closing_quote(grammar, text, grammar.broken_at(text, start)) == len(text)
 
 
 class _Walk:
@@ -293,7 +295,7 @@ class _Walk:
         match = grammar.record.match(text, start)
         if match and match.lastindex:
             return True
-        if not self._is_end and _is_open(grammar, text, grammar.broken_at(text, start)):
+        if not self._is_end and _is_open(grammar, text, start):
             raise NeedsMoreError
         return False
 

@@ -279,14 +279,14 @@ def _loads_of_bytes(
         return []
     loads = connection.execute(
         """
-            select load_id, filters, file_name, from_file_name, file_columns from ops.loads
-            where source = %s and content_sha256 = %s and outcome = 'loaded' and not exists (
-                select from ops.loads as withdrawal
-                where withdrawal.source = loads.source and withdrawal.file_name = loads.file_name
-                    and withdrawal.outcome = 'withdrawn' and withdrawal.load_id > loads.load_id
-            )
-            order by load_id
-            """,
+        select load_id, filters, file_name, from_file_name, file_columns from ops.loads
+        where source = %s and content_sha256 = %s and outcome = 'loaded' and not exists (
+            select from ops.loads as withdrawal
+            where withdrawal.source = loads.source and withdrawal.file_name = loads.file_name
+                and withdrawal.outcome = 'withdrawn' and withdrawal.load_id > loads.load_id
+        )
+        order by load_id
+        """,
         (source.name, sha256),
     ).fetchall()
     return [
