@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
 from sluice.loading.copying import copy_csv
-from sluice.loading.table import ensure_table, restart_row_numbers
+from sluice.loading.table import ensure_table
 from sluice.reading.headers import HEAD_BYTES, read_header
 from tests.loading.conftest import ORDERS, Shop
 
@@ -29,11 +29,10 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 def copy(shop: Shop, data: bytes, size: int = 1 << 18) -> int:
     ensure_table(shop.connection, ORDERS)
     shop.connection.execute("truncate bronze.orders")
-    restart_row_numbers(shop.connection, ORDERS)
     head = data[:HEAD_BYTES]
     header = read_header(head, ORDERS.csv_dialect, "utf-8", is_whole_file=len(head) == len(data))
     columns = ["order_id", "product", "amount"]
-    return copy_csv(shop.connection, ORDERS, columns, header, pieces(data, size))
+    return copy_csv(shop.connection, ORDERS, columns, header, pieces(data, size)).rows
 
 
 def field(value: str) -> str:

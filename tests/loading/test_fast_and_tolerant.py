@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
+from sluice.loading import copying
 from sluice.loading.copying import ENCODINGS, copy_csv
-from sluice.loading.table import ensure_table, restart_row_numbers
+from sluice.loading.table import ensure_table
 from sluice.reading.csv_records import CsvReader
 from sluice.reading.headers import read_header
 from sluice.registry import CsvDialect, Source
@@ -23,6 +25,9 @@ Row = tuple[str | None, ...]
 Rows = list[tuple[int, Row]]
 
 NAMES = ("a", "b", "c")
+
+# Before the first, a file goes without Arrow; of the other, each record is a block.
+BLOCKS = [1 << 20, 1]
 
 RFC_4180 = CsvDialect(delimiter=",", header=False)
 
@@ -76,15 +81,15 @@ def fast(
     dialect: CsvDialect,
     encoding: str,
     size: int,
+    block: int,
 ) -> Rows | None:
-    """The rows as the fast path takes them; None where it refuses the file."""
+    """The rows as the fast path takes them, in blocks of a size; None where it refuses the file."""
     source = source_of(width, dialect, encoding)
     columns = list(source.columns)
     try:
         header = read_header(data, dialect, encoding, is_whole_file=True)
-        with connection.transaction():
+        with connection.transaction(), patch.object(copying, "BLOCK_BYTES", block):
             connection.execute(f"truncate bronze.{source.name}")  # type: ignore[arg-type]
-            restart_row_numbers(connection, source)
             copy_csv(connection, source, columns, header, pieces(data, size))
     except DeliveryError:
         return None
@@ -132,10 +137,12 @@ def test_both_paths_give_the_same_rows(
     dialect = choices.draw(st.sampled_from(DIALECTS))
     encoding = choices.draw(st.sampled_from(sorted(ENCODINGS)))
     size = choices.draw(st.integers(1, 30))
+    block = choices.draw(st.sampled_from([*BLOCKS, 20]))
     data = choices.draw(whole_files(dialect, width, encoding)) if broken is None else broken
-    both(connection, data, width, dialect, encoding, size)
+    both(connection, data, width, dialect, encoding, size, block)
 
 
+@pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize(
     ("data", "width", "dialect", "encoding", "size"),
     [
@@ -152,6 +159,9 @@ def test_both_paths_give_the_same_rows(
         (b"x,y\r\n1,\r", 2, RFC_4180, "utf-8", 30),
         (b'x,"y\r\nz"\r\n', 2, RFC_4180, "utf-8", 30),
         (b"\x81,y\n", 2, RFC_4180, "windows-1252", 30),
+        (b"x,y\n\xef\xbb\xbfx,y\n", 2, RFC_4180, "utf-8", 4),
+        (b"x,y\n\nx,y\n", 2, RFC_4180, "utf-8", 4),
+        (b'x,""\n,y\n', 2, RFC_4180, "utf-8", 30),
     ],
 )
 def test_examples(
@@ -161,8 +171,9 @@ def test_examples(
     dialect: CsvDialect,
     encoding: str,
     size: int,
+    block: int,
 ) -> None:
-    both(connection, data, width, dialect, encoding, size)
+    both(connection, data, width, dialect, encoding, size, block)
 
 
 def both(
@@ -172,9 +183,10 @@ def both(
     dialect: CsvDialect,
     encoding: str,
     size: int,
+    block: int,
 ) -> None:
     """Take a file both ways; where PostgreSQL takes it, the rows must be the same."""
-    fast_rows = fast(connection, data, width, dialect, encoding, size)
+    fast_rows = fast(connection, data, width, dialect, encoding, size, block)
     if fast_rows is None:
         return
     try:

@@ -365,7 +365,7 @@ def test_a_connection_that_is_cut_is_an_error_to_retry(
 ) -> None:
     shop.drop("a.csv", "1,ink,2\n")
 
-    def cut(connection: psycopg.Connection, *_: object) -> None:
+    def cut(connection: psycopg.Connection, *_: object, **__: object) -> None:
         pid = connection.info.backend_pid
         shop.connection.execute("select pg_terminate_backend(%s)", (pid,))
         connection.execute("select 1")

@@ -22,7 +22,7 @@ from sluice.loading.masks import masks_of
 from sluice.loading.preparing import Preparation
 from sluice.loading.progress import Meter, Tell
 from sluice.loading.rejects import Rejects, TooManyRejectsError, write_rejects
-from sluice.loading.table import add_columns, delete_loads, restart_row_numbers
+from sluice.loading.table import add_columns, delete_loads
 from sluice.loading.tolerant import TolerantLoad
 from sluice.reading import needs_seeking, open_reader
 from sluice.reading.headers import HEAD_BYTES, Mapping, field_names, map_columns, read_header
@@ -206,16 +206,16 @@ class Attempt:
             raise DeliveryError("Some fields have no column of their own.", code="unknown_column")
         notes = self._add_columns(mapping)
         columns = dict(zip(mapping.positions, mapping.columns, strict=True)) | dict(mapping.new)
-        restart_row_numbers(self._connection, self._source)
-        rows = copy_csv(
+        copied = copy_csv(
             self._connection,
             self._source,
             [columns[index] for index in sorted(columns)],
             header,
             self._watched(content),
         )
+        rows = copied.rows
         rejects = self._rejects(load_id)
-        if find_failures(self._connection, self._source, load_id):
+        if find_failures(self._connection, self._source, load_id, only_unique=copied.follows_rules):
             reader = self._reader(content)
             preparation = self._preparation(reader, map_columns(reader.names, self._source))
             rows -= self._take_failures(reader, preparation, rejects, load_id)

@@ -15,6 +15,9 @@ from sluice.warehouse.catalog import table_columns
 # COPY fills 3 M row numbers in 12 % of its time with a large cache, in 30 % without one.
 ROW_NUMBER_CACHE = 10_000
 
+# A record's number in its file, from 1.
+ROW_NUMBER = "_source_row_number"
+
 # Holds what a delivery has beyond the registry, where the contract says discard_value.
 RESCUED = "_rescued_data"
 
@@ -142,11 +145,11 @@ def _index_loads(connection: Connection, source: Source) -> None:
     )
 
 
-def restart_row_numbers(connection: Connection, source: Source) -> None:
-    """Let the next record be number 1; only the holder of the source's lock may call this."""
+def set_next_row_number(connection: Connection, source: Source, number: int) -> None:
+    """Let the next record have this number; only the holder of the source's lock may call this."""
     connection.execute(
-        "select setval(pg_get_serial_sequence(%s, '_source_row_number'), 1, false)",
-        (f'bronze."{source.name}"',),
+        "select setval(pg_get_serial_sequence(%s, %s), %s, false)",
+        (f'bronze."{source.name}"', ROW_NUMBER, number),
     )
 
 
