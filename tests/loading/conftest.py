@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from psycopg import Connection
 
-from sluice.loading import SourceReport, load_source
+from sluice.loading import SourceReport, copying, load_source, tolerant
 from sluice.registry import Source
 from sluice.settings import Settings
 
@@ -86,3 +88,13 @@ class Shop:
 def shop(settings: Settings, loader: Connection) -> Shop:
     loader.autocommit = True
     return Shop(settings, loader)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _plain_from_the_first_record() -> Iterator[None]:
+    """Files as small as those of the tests would go without Arrow."""
+    with (
+        patch.object(tolerant, "BATCHES_WITHOUT_ARROW", 0),
+        patch.object(copying, "BLOCK_BYTES", 1),
+    ):
+        yield

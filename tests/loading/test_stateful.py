@@ -262,6 +262,7 @@ class Deliveries(RuleBasedStateMachine):
         assert 0 <= done <= len(expected)
         for name, content in expected[:done]:
             self.model.deliver(name, content)
+        self.hold_bytes()
 
     @rule(name=st.sampled_from(NAMES))
     def withdraw(self, name: str) -> None:
@@ -335,17 +336,23 @@ class Deliveries(RuleBasedStateMachine):
         assert list(self.folder.iterdir()) == []
         assert self.query("select count(*) from ops.loads where stored_at is null") == [(0,)]
         assert self.query("select count(*) from ops.attempts") == [(0,)]
-        entries = self.query(
-            "select file_name, outcome, content_sha256, stored_path from ops.loads"
-            " where outcome <> 'withdrawn'"
-        )
+        self.hold_bytes()
         paths = [
             self.place / path
             for area in ("archive", "rejected")
             for path in (self.place / area).rglob("*")
             if path.is_file()
         ]
-        assert Counter(paths) == Counter(self.place / path for *_, path in entries if path)
+        entries = self.query("select stored_path from ops.loads where stored_path is not null")
+        assert Counter(paths) == Counter(self.place / path for (path,) in entries)
+        self.overwritten.clear()
+
+    def hold_bytes(self) -> None:
+        """Each file that has been moved has its bytes where the ledger says."""
+        entries = self.query(
+            "select file_name, outcome, content_sha256, stored_path from ops.loads"
+            " where outcome <> 'withdrawn' and stored_at is not null"
+        )
         for name, outcome, sha256, path in entries:
             if path:
                 assert hashlib.sha256((self.place / path).read_bytes()).hexdigest() == sha256
@@ -354,7 +361,6 @@ class Deliveries(RuleBasedStateMachine):
                 # Only where the sender put another in its place after a kill.
                 assert (name, sha256) in self.lost or name in self.overwritten
                 self.lost.add((name, sha256))
-        self.overwritten.clear()
 
     def ledger(self) -> list[Line]:
         return self.query(  # type: ignore[return-value]

@@ -1,15 +1,20 @@
-"""The fastest path: plain values, read by Arrow, as PostgreSQL's binary COPY takes them."""
+"""Plain values as PostgreSQL's binary COPY takes them (docs/adr/0019)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pgpq
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from sluice.loading.plain_rules import PlainRules
-from sluice.reading.plain_csv import NotPlainError, PlainReader
+from sluice.loading.table import RESCUED
+from sluice.reading.arrow_text import ArrowRecords
+from sluice.reading.fields import ColumnRecords, Fields, WrittenRecords
+from sluice.reading.plain_csv import PlainReader
+from sluice.reading.plain_values import NotPlainError, arrow_type, typed, typed_where_plain
 from sluice.registry import Column, Source
 
 
@@ -29,58 +34,162 @@ class PlainPart:
 
         Args:
             source: whose file it is; it is in UTF-8.
-            columns: the file's columns, in the file's order; one that the registry does not have
-                holds text.
+            columns: the file's columns, in the file's order.
             blocks: whole records each.
         """
         self.rows = 0
-        self.follows_rules = True
         self.rest: bytes | None = None
-        self._source = source
-        self._columns = {
-            name: source.columns.get(name) or Column(data_type="text") for name in columns
-        }
-        self._blocks = blocks
-        # A column that the file does not have is missing in all records.
-        self._lacks_required = any(
-            not column.nullable and name not in self._columns
-            for name, column in source.columns.items()
-        )
+        self._columns = _columns(source, columns)
+        self._rules = {name: PlainRules(column) for name, column in self._columns.items()}
+        self.follows_rules = not _lacks_required(source, columns)
+        self._dialect = source.csv_dialect
+        self._blocks = iter(blocks)
         self._numbers = pa.array([], pa.int64())
 
     def __iter__(self) -> Iterator[bytes]:
-        blocks = iter(self._blocks)
-        encoder = None
+        encoder = _Encoder()
         try:
-            reader = PlainReader(self._source.csv_dialect, self._columns)
-        except NotPlainError:
-            self.rest = next(blocks, None)
-            return
-        rules = {name: PlainRules.of(column) for name, column in self._columns.items()}
-        self.follows_rules = not self._lacks_required
-        for block in blocks:
-            try:
-                values = reader.read(block)
-            except NotPlainError:
+            reader = PlainReader(self._dialect, list(self._columns))
+            for block in self._blocks:
                 self.rest = block
-                break
-            self.follows_rules = self.follows_rules and all(
-                rules[name].hold(column) for name, column in values.items()
-            )
-            batch = self._batch(values)
-            header = b""
-            if encoder is None:
-                encoder = pgpq.ArrowToPostgresBinaryEncoder(batch.schema)
-                header = encoder.write_header()
-            yield header + encoder.write_batch(batch)
-            self.rows += batch.num_rows
-        if encoder is not None:
+                values = {
+                    name: typed(texts, column)
+                    for texts, (name, column) in zip(
+                        reader.read(block), self._columns.items(), strict=True
+                    )
+                }
+                self.follows_rules = self.follows_rules and all(
+                    self._rules[name].hold(column) for name, column in values.items()
+                )
+                numbers = self._next_numbers(len(next(iter(values.values()))))
+                yield encoder.encode(numbers, values)
+                self.rows += len(numbers)
+            self.rest = None
+        except NotPlainError:
+            if self.rest is None:
+                self.rest = next(self._blocks, None)
+        if self.rows:
             yield encoder.finish()
 
-    def _batch(self, values: dict[str, pa.Array]) -> pa.RecordBatch:
-        columns = list(values.values())
-        count = len(columns[0])
+    def _next_numbers(self, count: int) -> pa.Array:
         if len(self._numbers) < count:
             self._numbers = pa.array(range(1, count + 1), pa.int64())
-        numbers = pc.add(self._numbers.slice(0, count), self.rows)
-        return pa.record_batch([numbers, *columns], names=["", *values])
+        return pc.add(self._numbers.slice(0, count), self.rows)
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """Some records, divided.
+
+    Attributes:
+        data: the plain ones that follow the rules, as binary COPY takes them; empty for none.
+        others: the positions of all others.
+    """
+
+    data: bytes
+    others: Sequence[int]
+
+
+class PlainSieve:
+    """Takes the records out of which nothing is to be asked."""
+
+    def __init__(self, source: Source, columns: Sequence[str]) -> None:
+        """Take the columns that the records fill.
+
+        Raises:
+            NotPlainError: none of their records can be plain.
+        """
+        self._columns = _columns(source, columns)
+        for column in self._columns.values():
+            arrow_type(column)
+        self._rules = {name: PlainRules(column) for name, column in self._columns.items()}
+        is_known = all(rules.are_known for rules in self._rules.values())
+        if not is_known or _lacks_required(source, columns):
+            raise NotPlainError
+
+    def sift(self, numbers: Sequence[int], records: Sequence[Fields]) -> Sifted:
+        """Divide records.
+
+        Args:
+            numbers: the records' numbers.
+            records: as many records.
+        """
+        try:
+            values, are_good = self._good(self._texts(records))
+        except NotPlainError:
+            return Sifted(b"", range(len(records)))
+        others: Sequence[int] = ()
+        if are_good is not None:
+            others = pc.indices_nonzero(pc.invert(are_good)).to_pylist()
+            if len(others) == len(records):
+                return Sifted(b"", others)
+            values = {name: column.filter(are_good) for name, column in values.items()}
+        every = pa.array(numbers, pa.int64())
+        encoder = _Encoder()
+        data = encoder.encode(every if are_good is None else every.filter(are_good), values)
+        return Sifted(data + encoder.finish(), others)
+
+    def _texts(self, records: Sequence[Fields]) -> list[pa.Array]:
+        if isinstance(records, ArrowRecords):
+            return list(records.arrays)
+        if isinstance(records, WrittenRecords):
+            grammar = records.grammar
+            reader = PlainReader(grammar.dialect, list(self._columns))
+            block = "\n".join([*records.written, ""]).encode()
+            texts = reader.divide(block) if records.are_lines else reader.read(block)
+            if len(texts[0]) != len(records):
+                raise NotPlainError
+            return texts
+        if not isinstance(records, ColumnRecords):
+            records = ColumnRecords(list(zip(*records, strict=True)))
+        return [pa.array(column, pa.string()) for column in records.columns]
+
+    def _good(self, columns: list[pa.Array]) -> tuple[dict[str, pa.Array], pa.Array | None]:
+        """The values of each column, and which records are plain and right; None for all."""
+        found: dict[str, pa.Array] = {}
+        are_good = None
+        for texts, (name, column) in zip(columns, self._columns.items(), strict=True):
+            masks = []
+            try:
+                found[name] = typed(texts, column)
+            except NotPlainError:
+                found[name], is_plain = typed_where_plain(texts, column)
+                masks.append(is_plain)
+            if masks or not self._rules[name].hold(found[name]):
+                masks.append(self._rules[name].kept_by(found[name]))
+            for mask in masks:
+                are_good = mask if are_good is None else pc.and_(are_good, mask)
+        return found, are_good
+
+
+class _Encoder:
+    """Encodes one COPY; nothing of it remains when nothing was encoded."""
+
+    def __init__(self) -> None:
+        self._encoder: pgpq.ArrowToPostgresBinaryEncoder | None = None
+
+    def encode(self, numbers: pa.Array, values: Mapping[str, pa.Array]) -> bytes:
+        """Records with their numbers first; those that begin the COPY with its header."""
+        batch = pa.record_batch([numbers, *values.values()], names=["", *values])
+        header = b""
+        if self._encoder is None:
+            self._encoder = pgpq.ArrowToPostgresBinaryEncoder(batch.schema)
+            header = self._encoder.write_header()
+        return header + self._encoder.write_batch(batch)
+
+    def finish(self) -> bytes:
+        """What ends the COPY."""
+        return b"" if self._encoder is None else self._encoder.finish()
+
+
+def _columns(source: Source, names: Sequence[str]) -> dict[str, Column]:
+    """The columns by name; one that the registry does not have holds text, or what is rescued."""
+    return {
+        name: source.columns.get(name) or Column(data_type="json" if name == RESCUED else "text")
+        for name in names
+    }
+
+
+def _lacks_required(source: Source, names: Sequence[str]) -> bool:
+    """Whether a value that must not be missing is missing in every record."""
+    return any(not column.nullable and name not in names for name, column in source.columns.items())

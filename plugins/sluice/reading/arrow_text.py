@@ -211,34 +211,38 @@ def _has_no_json(value: Any) -> bool:
 
 
 class ArrowRecords(ColumnRecords):
-    """Records as Arrow's columns of text."""
+    """Records as Arrow's columns of text.
+
+    Attributes:
+        arrays: the columns.
+    """
 
     def __init__(self, arrays: Sequence[pa.Array]) -> None:
         """Take columns of ``TEXT``, of equal length."""
-        self._arrays = arrays
+        self.arrays = arrays
 
     @cached_property
     def columns(self) -> Sequence[Sequence[str | None]]:  # type: ignore[override]
         """The values of each field, as Python's."""
-        return [array.to_pylist() for array in self._arrays]
+        return [array.to_pylist() for array in self.arrays]
 
     def __len__(self) -> int:
-        return len(self._arrays[0])
+        return len(self.arrays[0])
 
     def _record(self, index: int) -> Fields:
-        return tuple(array[index].as_py() for array in self._arrays)
+        return tuple(array[index].as_py() for array in self.arrays)
 
     def pick(self, positions: Sequence[int]) -> ArrowRecords:
         """The same records with the fields at some positions only."""
-        return ArrowRecords([self._arrays[position] for position in positions])
+        return ArrowRecords([self.arrays[position] for position in positions])
 
     def joined(self, numbers: Sequence[int]) -> tuple[str, int]:
         """As ``ColumnRecords`` has it, at the speed of Arrow."""
         first = pc.cast(pa.array(numbers, pa.int64()), TEXT)
         tab, end, nothing = (pa.scalar(text, TEXT) for text in ("\t", "\n", ""))
         records = pc.binary_join_element_wise(
-            first, *self._arrays, tab, null_handling="replace", null_replacement="\\N"
+            first, *self.arrays, tab, null_handling="replace", null_replacement="\\N"
         )
         lines = pc.binary_join_element_wise(records, nothing, end)
-        missing = sum(array.null_count for array in self._arrays)
+        missing = sum(array.null_count for array in self.arrays)
         return lines.buffers()[2].to_pybytes().decode(), missing
