@@ -171,6 +171,26 @@ def test_what_types_do_not_take_can_be_kept_aside(shop: Shop) -> None:
     ]
 
 
+def test_what_types_do_not_take_can_have_a_column_of_its_own(shop: Shop) -> None:
+    declare(shop, schema_contract="evolve")
+    shop.drop("a.csv", "1,ink,1.5\n2,pen,cheap\n3,pad,2\n")
+    entry = one(shop.load())
+    assert (entry.rows_loaded, entry.rows_rejected) == (3, 0)
+    assert "they are no numeric(12,2)" in (entry.notes or [])[-1]
+    assert "has been added" in (entry.notes or [])[-1]
+    shop.drop("b.csv", "4,cup,dear\n")
+    assert "has been added" not in (one(shop.load()).notes or [])[-1]
+    kept = shop.query(
+        "select order_id, amount::text, amount__v_text, _rescued_data from bronze.orders order by 1"
+    )
+    assert kept == [
+        (1, "1.50", None, None),
+        (2, None, "cheap", None),
+        (3, "2.00", None, None),
+        (4, None, "dear", None),
+    ]
+
+
 def test_a_bad_value_refuses_the_delivery_where_types_are_frozen(shop: Shop) -> None:
     declare(shop, schema_contract={"data_types": "freeze"})
     shop.drop("a.csv", "1,ink,1\n2,pen,cheap\n")

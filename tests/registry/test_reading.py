@@ -67,6 +67,14 @@ def test_a_sound_registry_has_sources_and_pipelines(tmp_path: Path) -> None:
         ),
         ("dialect: {delimiter: ';;'}", 5, "dialect.delimiter", "at most 1 character"),
         ("dialect: {delimiter: '\"'}", 5, "dialect", "must differ"),
+        (
+            "columns: {a: {data_type: date}, a__v_text: {}}\nschema_contract: evolve".replace(
+                "{}", "{data_type: text}"
+            ),
+            1,
+            "",
+            "which is a column already",
+        ),
         ("name: other", 5, "name", "the file's name says orders"),
         ("description: again", 5, "description", "stands twice"),
     ],

@@ -24,6 +24,7 @@ from sluice.loading.progress import Meter, Tell
 from sluice.loading.rejects import Rejects, TooManyRejectsError, write_rejects
 from sluice.loading.table import add_columns, delete_loads
 from sluice.loading.tolerant import TolerantLoad
+from sluice.loading.variants import move_variants
 from sluice.reading import needs_seeking, open_reader
 from sluice.reading.headers import HEAD_BYTES, Mapping, field_names, map_columns, read_header
 from sluice.reading.records import Batch, Reader
@@ -184,6 +185,8 @@ class Attempt:
         # Every other rule was held while it was copied.
         if find_failures(self._connection, self._source, load_id, only_unique=True):
             rows -= self._take_failures(reader, preparation, rejects, load_id)
+        if self._source.schema_contract.data_types == "evolve":
+            notes += move_variants(self._connection, self._source, load_id)
         left_out = reader.left_out if isinstance(reader, FilteredReader) else 0
         if isinstance(reader, FilteredReader) and left_out and not reader.kept:
             raise NoRecordMatchesError(self._delivery.file_name, self._wanted)

@@ -134,7 +134,7 @@ class _Filter:
         self._wanted = wanted
         self._values = values
         # A value that is none of the type is rejected, or the column is left empty.
-        self._is_kept_unread = source.schema_contract.data_types != "discard_value"
+        self._is_kept_unread = not source.keeps_bad_values
         self._verdicts: dict[str, bool] = {}
 
     def judge(self, connection: Connection, batch: Batch) -> list[bool]:

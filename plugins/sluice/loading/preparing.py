@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sluice.loading.table import RESCUED
+from sluice.loading.variants import variant_name
 from sluice.reading import headers
 from sluice.reading.fields import ColumnRecords
 from sluice.reading.records import REJECT_CODES, BadRecord, Batch, Place
@@ -47,7 +48,8 @@ class Preparation:
         self._forbidden = mapping.forbidden
         self._rescued = mapping.rescued
         self._masks = masks
-        self._rescues_values = contract.data_types == "discard_value"
+        self._rescues_values = source.keeps_bad_values
+        self._kept_as = variant_name if contract.data_types == "evolve" else str
         self._rescues = source.rescues
         given = values_in_name(source, file_name)
         absent = [name for name in given if name not in mapping.columns]
@@ -143,7 +145,7 @@ class Preparation:
                 except ValueError as error:
                     if not self._rescues_values:
                         raise Unfit("wrong_type", name, f"{name}: {error}") from None
-                    rescued[name], value = value, None
+                    rescued[self._kept_as(name)], value = value, None
             row[index] = mask(value) if mask is not None and value is not None else value
 
     def rescue(self, row: Row, columns: Sequence[str]) -> Row | None:
@@ -154,7 +156,7 @@ class Preparation:
         rescued = json.loads(mended[-1]) if mended[-1] else {}
         for column in columns:
             index = self._filled.index(column)
-            rescued[column], mended[index] = mended[index], None
+            rescued[self._kept_as(column)], mended[index] = mended[index], None
         mended[-1] = json.dumps(rescued, ensure_ascii=False)
         return mended
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice.registry.formats import CsvDialect, SchemaContract, ValueRules
+from sluice.registry.formats import VARIANT_SUFFIX, CsvDialect, SchemaContract, ValueRules
 from sluice.registry.models import Column, DataType, Pipeline, Source
 from sluice.registry.problems import Problem
 from sluice.registry.reading import (
@@ -14,6 +14,7 @@ from sluice.registry.reading import (
 )
 
 __all__ = [
+    "VARIANT_SUFFIX",
     "Column",
     "CsvDialect",
     "DataType",

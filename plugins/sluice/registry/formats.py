@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictStr,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "excel", "fixed_width"]
 
@@ -58,6 +68,13 @@ class CsvDialect(RegistryModel):
         if self.comment is not None and self.comment in (self.delimiter, self.quote):
             raise ValueError("comment must differ from delimiter and quote")
         return self
+
+
+# The tags are in brackets so that they do not show up in a problem's place.
+Dialect = Annotated[
+    Annotated[Literal["auto"], Tag("[word]")] | Annotated[CsvDialect, Tag("[keys]")],
+    Discriminator(lambda value: "[word]" if isinstance(value, str) else "[keys]"),
+]
 
 
 class JsonLayout(RegistryModel):
@@ -115,6 +132,13 @@ class ValueRules(RegistryModel):
         return self == ValueRules()
 
 
+# What a type does not take is kept in a column of this name beside its own, as dlt has it.
+VARIANT_SUFFIX = "__v_text"
+
+# PostgreSQL cuts identifiers at 63 bytes without an error, which would let two names meet.
+LONGEST_NAME = 63
+
+
 class SchemaContract(RegistryModel):
     """What happens when a delivery has other columns or values than the registry says."""
 
@@ -125,10 +149,25 @@ class SchemaContract(RegistryModel):
     missing_columns: Literal["evolve", "freeze"] = "freeze"
     """A declared column that the delivery lacks: `evolve` leaves it empty, `freeze` refuses the
     delivery. A column with `nullable: false` is always demanded, and at least one of all."""
-    data_types: Literal["freeze", "discard_value", "discard_row"] = "discard_row"
-    """A value that its column's type does not take: `freeze` refuses the delivery,
-    `discard_value` keeps it in `_rescued_data` and leaves the column empty, `discard_row` rejects
-    the record."""
+    data_types: ContractMode = "discard_row"
+    """A value that its column's type does not take: `evolve` keeps it in a text column beside it,
+    `<column>__v_text`, which is added then, and leaves the column empty; `freeze` refuses the
+    delivery, `discard_value` keeps it in `_rescued_data` and leaves the column empty,
+    `discard_row` rejects the record."""
+
+    def check_names(self, columns: Collection[str]) -> None:
+        """Whether there is a name left for the bad values of each column.
+
+        Raises:
+            ValueError: there is none.
+        """
+        for name in columns if self.data_types == "evolve" else ():
+            variant = f"{name}{VARIANT_SUFFIX}"
+            if variant in columns or len(variant) > LONGEST_NAME:
+                raise ValueError(
+                    f"data_types: evolve keeps bad values of {name} in {variant}, which is a column"
+                    " already, or too long a name"
+                )
 
     @classmethod
     def of(cls, mode: ContractMode) -> SchemaContract:
@@ -136,5 +175,5 @@ class SchemaContract(RegistryModel):
         return cls(
             new_columns=mode,
             missing_columns="freeze" if mode == "freeze" else "evolve",
-            data_types="discard_row" if mode == "evolve" else mode,
+            data_types=mode,
         )

@@ -13,13 +13,15 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, get_args
 
-from pydantic import Discriminator, Field, StrictStr, Tag, field_validator, model_validator
+from pydantic import Field, StrictStr, field_validator, model_validator
 
 from sluice.registry.bounds import check_bounds
 from sluice.registry.extract import Extract
 from sluice.registry.formats import (
+    LONGEST_NAME,
     ContractMode,
     CsvDialect,
+    Dialect,
     Encoding,
     ExcelLayout,
     Format,
@@ -36,8 +38,7 @@ DataType = Literal[
     "text", "bigint", "double", "bool", "decimal", "date", "time", "timestamp", "json"
 ]
 
-# PostgreSQL cuts identifiers at 63 bytes without an error, which would let two names meet.
-NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
+NAME_PATTERN = rf"^[a-z][a-z0-9_]{{0,{LONGEST_NAME - 1}}}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 # The DAGs that are no pipeline's, such as sluice_replay.
@@ -55,7 +56,7 @@ FORMAT_KEYS: dict[str, tuple[Format, ...]] = {
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
 # A partition is named _<source>_2026_06_30.
-LONGEST_PARTITIONED_NAME = 63 - len("__2026_06_30")
+LONGEST_PARTITIONED_NAME = LONGEST_NAME - len("__2026_06_30")
 
 
 Bound = int | float | Decimal | datetime | date | time | StrictStr
@@ -154,13 +155,6 @@ POSTGRES_TYPES: dict[DataType, str] = {
     "timestamp": "timestamp with time zone",
     "json": "jsonb",
 }
-
-
-# The tags are in brackets so that they do not show up in a problem's place.
-Dialect = Annotated[
-    Annotated[Literal["auto"], Tag("[word]")] | Annotated[CsvDialect, Tag("[keys]")],
-    Discriminator(lambda value: "[word]" if isinstance(value, str) else "[keys]"),
-]
 
 
 class PartitionBy(RegistryModel):
@@ -290,6 +284,11 @@ class Source(RegistryModel):
         return self
 
     @model_validator(mode="after")
+    def _has_room_for_bad_values(self) -> Source:
+        self.schema_contract.check_names(self.columns)
+        return self
+
+    @model_validator(mode="after")
     def _can_be_partitioned(self) -> Source:
         if self.partition_by is None:
             return self
@@ -318,7 +317,12 @@ class Source(RegistryModel):
     def rescues(self) -> bool:
         """Whether its bronze table has `_rescued_data`."""
         contract = self.schema_contract
-        return "discard_value" in (contract.new_columns, contract.data_types)
+        return contract.new_columns == "discard_value" or self.keeps_bad_values
+
+    @property
+    def keeps_bad_values(self) -> bool:
+        """Whether a value that its type does not take leaves its column empty and is kept aside."""
+        return self.schema_contract.data_types in ("discard_value", "evolve")
 
     def values_of(self, column: str) -> ValueRules:
         """How the values of a column are written."""
