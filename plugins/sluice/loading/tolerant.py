@@ -106,8 +106,7 @@ class TolerantLoad:
             if sieve is None or not rows:
                 yield _Ready(bad, b"", everything(), everything)
                 continue
-            numbers = [batch.numbers[index] for index in indexes]
-            sifted = sieve.sift(numbers, rows)
+            sifted = sieve.sift(_numbers(batch, indexes), rows)
             others = [indexes[each] for each in sifted.others]
             some = _Rows.of(batch, others, [rows[each] for each in sifted.others])
             yield _Ready(bad, sifted.data, some, everything)
@@ -130,6 +129,8 @@ class TolerantLoad:
 
     def _load(self, some: _Rows) -> tuple[int, list[BadRecord]]:
         """Copy rows; returns how many came in, and the records that did not."""
+        if not some.rows:
+            return 0, []
         if not some.rows:
             return 0, []
         if self._times and may_be_relative(some.data.lines):
@@ -269,6 +270,13 @@ def _sieve(source: Source, columns: Sequence[str]) -> PlainSieve | None:
         return None
 
 
+def _numbers(batch: Batch, indexes: Sequence[int]) -> Sequence[int]:
+    """The numbers of a batch's records at some indexes, ascending."""
+    if len(indexes) == len(batch.numbers):
+        return batch.numbers
+    return [batch.numbers[index] for index in indexes]
+
+
 @dataclass(frozen=True)
 class _Rows:
     """Rows of one batch.
@@ -289,7 +297,7 @@ class _Rows:
 
     @classmethod
     def of(cls, batch: Batch, indexes: Sequence[int], rows: Sequence[Row]) -> _Rows:
-        numbers = [batch.numbers[index] for index in indexes]
+        numbers = _numbers(batch, indexes)
         return cls(batch, indexes, rows, numbers, copy_data(numbers, rows))
 
     def part(self, which: slice) -> _Rows:
