@@ -16,7 +16,7 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from sluice.errors import DeliveryError, printable
-from sluice.loading.relative_times import refuse_relative, time_positions
+from sluice.loading.exactness import Exactness
 from sluice.loading.table import ROW_NUMBER, bronze_table, set_next_row_number
 from sluice.reading.csv_strict import strictly
 from sluice.reading.headers import Header
@@ -28,8 +28,7 @@ ENCODINGS = {"utf-8": "UTF8", "latin-1": "LATIN1", "windows-1252": "WIN1252"}
 # server 2-4 % of its work against a message of a megabyte.
 MESSAGE_BYTES = 1 << 15
 
-# Arrow reads so much at once: half of it takes a fifth longer. For a smaller file its import takes
-# longer than it saves.
+# Arrow reads so much at once: half of it takes a fifth longer.
 BLOCK_BYTES = 1 << 20
 
 # What ends a COPY because of what is in the file.
@@ -101,15 +100,13 @@ def copy_csv(
         DeliveryError: PostgreSQL refuses a record; the transaction has to be rolled back.
     """
     blocks = _blocks(strictly(_after(header.end, chunks), source.csv_dialect))
-    first = next(blocks, b"")
-    if len(first) < BLOCK_BYTES or source.encoding != "utf-8":
-        rest: Iterable[bytes] = chain([first], blocks)
-        rows = 0
-    else:
+    rest: Iterable[bytes] = blocks
+    rows = 0
+    if source.encoding == "utf-8":
         # Imported where it is needed: Arrow alone takes 0.1 s and 40 MB.
         from sluice.loading.plain_copy import PlainPart
 
-        plain = PlainPart(source, columns, chain([first], blocks))
+        plain = PlainPart(source, columns, blocks)
         rows = _copy(
             connection,
             source,
@@ -139,7 +136,7 @@ def _copy_bytes(
     first record that has one of them.
     """
     dialect = source.csv_dialect
-    sound = refuse_relative(blocks, dialect, time_positions(source, columns))
+    sound = Exactness(source, columns).only_exact(blocks)
     options: list[Composable] = [
         SQL("delimiter {}").format(Literal(dialect.delimiter)),
         SQL("encoding {}").format(Literal(ENCODINGS[source.encoding])),

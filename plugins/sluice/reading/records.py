@@ -109,6 +109,7 @@ REJECT_CODES: dict[str, str] = {
     "bad_structure": "the record is not one of the file's format",
     "wrong_type": "a value that the column's type does not take",
     "out_of_range": "a value outside of what the column's type holds",
+    "not_exact": "a value that PostgreSQL would round, cut or take apart differently",
     "missing_value": "a value that must not be missing",
     "not_finite": "NaN or infinity where a number or a time must be",
     "not_accepted": "a value that is none of accepted_values",
