@@ -61,15 +61,6 @@ def named(count: int) -> list[str]:
     return [f"c{number}" for number in range(count)]
 
 
-@pytest.fixture(params=["whole", "in small pieces"])
-def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Files small enough to think about go through every path that large ones do."""
-    if request.param != "whole":
-        monkeypatch.setattr(lines, "BATCH_BYTES", 5)
-        monkeypatch.setattr(csv_pass, "BATCH_BYTES", 20)
-    return str(request.param)
-
-
 @given(tables())
 def test_what_was_written_is_what_is_read(
     made: tuple[list[Row], str, CsvDialect, str],

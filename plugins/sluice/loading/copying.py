@@ -18,8 +18,9 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from sluice.errors import DeliveryError, printable
 from sluice.loading.relative_times import refuse_relative, time_positions
 from sluice.loading.table import ROW_NUMBER, bronze_table, set_next_row_number
+from sluice.reading.csv_repeats import repeated_in_bytes
 from sluice.reading.csv_strict import strictly
-from sluice.reading.headers import Header
+from sluice.reading.headers import Header, field_names
 from sluice.registry import CsvDialect, Source
 
 ENCODINGS = {"utf-8": "UTF8", "latin-1": "LATIN1", "windows-1252": "WIN1252"}
@@ -100,7 +101,9 @@ def copy_csv(
     Raises:
         DeliveryError: PostgreSQL refuses a record; the transaction has to be rolled back.
     """
-    blocks = _blocks(strictly(_after(header.end, chunks), source.csv_dialect))
+    names = header.names or field_names(source)
+    repeated = repeated_in_bytes(names, source.csv_dialect, source.encoding)
+    blocks = _blocks(strictly(_after(header.end, chunks), source.csv_dialect, repeated))
     first = next(blocks, b"")
     if len(first) < BLOCK_BYTES or source.encoding != "utf-8":
         rest: Iterable[bytes] = chain([first], blocks)
