@@ -151,6 +151,25 @@ def test_quotes_after_a_space_stay_quotes() -> None:
     assert look('a, b\n1, "x, y"\n2, "y, z"\n3, "z"\n4, "u"\n').dialect.quote == '"'
 
 
+def test_spaces_before_quotes_belong_to_the_delimiter() -> None:
+    found = look('a, b, c\n1, "x, y", 2\n3, "y, z", 4\n5, u, 6\n')
+    assert found.dialect == CsvDialect(delimiter=",", space_after_delimiter=True)
+    assert "Spaces after a delimiter belong to it: most quotes stand after one." in found.notes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a,b\n1, "x"\n2,"y"\n3,"z"\n',  # one record is broken
+        "a, b\n1, x\n2, y\n3, z\n",  # the spaces may be part of the values
+        'remark\nshe said, "yes"\nhe said, "no"\nthey said, "well"\n',
+        'a b\n1 "x"\n2  "y"\n3  "z"\n',
+    ],
+)
+def test_other_spaces_are_part_of_the_values(text: str) -> None:
+    assert not look(text).dialect.space_after_delimiter
+
+
 def test_an_escape_needs_more_than_one_record() -> None:
     once = 'a,b\n"x \\"y\\" z",1\np,2\n"q",3\n'
     assert look(once).dialect.escape is None

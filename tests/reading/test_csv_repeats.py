@@ -31,6 +31,7 @@ from tests.reading.readers import bad_records
         ({}, ",b,c\n1,2,3\n,b,c\n", [(1, ("1", "2", "3")), (2, "repeated_header")]),
         ({"trailing_delimiter": True}, "a,b,\n1,2,\na,b,\n", [(1, ("1", "2"))]),
         ({"quote": None}, 'a,"b"\n1,2\na,"b"\n', [(1, ("1", "2")), (2, "repeated_header")]),
+        ({"space_after_delimiter": True}, 'a, b\n1, 2\na,  "b"\n', [(1, ("1", "2"))]),
         ({"escape": "\\"}, 'a,b\n1,2\n"a",b\n', [(1, ("1", "2")), (2, "repeated_header")]),
         # Where a file has no header, the names are the registry's.
         ({"header": False, "names": ("a", "b")}, "a,b\n1,2\n", [(1, "repeated_header")]),

@@ -58,6 +58,7 @@ def is_for_copy(source: Source) -> bool:
         and dialect.quote is not None
         and dialect.comment is None
         and not dialect.trailing_delimiter
+        and not dialect.space_after_delimiter
         and source.encoding in ENCODINGS
         and all(
             source.values_of(name).says_nothing

@@ -63,7 +63,7 @@ class _Building:
         return after
 
     def batch(self) -> Batch:
-        records = WrittenRecords(self.written, self.grammar, are_lines=self.are_lines)
+        records = WrittenRecords(self.written, self.grammar.bare, are_lines=self.are_lines)
         return Batch(self.numbers, records, self._place, self.bad)
 
     def _place(self, index: int) -> Place:
@@ -186,6 +186,8 @@ class Pass:
     def _add_lines(self, building: _Building, start: int) -> int:
         """Add the records about which there is nothing to ask; gives the place after them."""
         text, line_end = self._window.text, self._line_end
+        if self._grammar.bare is not self._grammar:
+            return start  # no record can be passed on as it is written
         if line_end and start >= self._lines_until:
             limit = min(self._window.next_suspect(start), len(text))
             self._lines_until = self._grammar.lines_end(text, start, line_end, limit)
@@ -257,6 +259,8 @@ class Pass:
         if verdict is not None:
             return self._add_bad(building, position, verdict)
         whole = text[position : match.end(grammar.width)]
+        if grammar.bare is not grammar:
+            whole = grammar.delimiter.join(match.groups()[:-1])
         self._number = building.add(self._number, position, [whole], 0)
         building.are_lines = building.are_lines and not LINE_END.search(whole)
         self._line_end = ended or self._line_end

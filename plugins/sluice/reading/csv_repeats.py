@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import AnyStr, Generic
 
+from sluice.reading.csv_grammar import parts_of
 from sluice.registry import CsvDialect
 
 # Numbers as names, as programs give them to columns that have none, may be a record as well.
@@ -107,8 +108,9 @@ def _written(names: Sequence[str], dialect: CsvDialect, mark: str) -> tuple[str,
     """The pattern of a header with these names, and how it may begin."""
     delimiter = dialect.delimiter or ","
     ways = [_ways(name, dialect) for name in names]
-    fields = re.escape(delimiter).join(f"(?:{'|'.join(map(re.escape, each))})" for each in ways)
-    trailing = re.escape(delimiter) if dialect.trailing_delimiter else ""
+    between = parts_of(dialect).delimiter
+    fields = between.join(f"(?:{'|'.join(map(re.escape, each))})" for each in ways)
+    trailing = between if dialect.trailing_delimiter else ""
     starts = [way + delimiter for way in ways[0]]
     marked = [mark + start for start in starts] if mark else []
     return rf"(?:{mark})?{fields}{trailing}(?:[\r\n]|\Z)", (*starts, *marked)
