@@ -284,6 +284,42 @@ def test_declared_names_find_the_header() -> None:
     assert look(text, ITEMS).dialect.skip_lines == 1
 
 
+TEXTS = declared(dict.fromkeys(NAMES, "text"))
+
+
+@pytest.mark.parametrize("above", ["", "Sales of 2026\n"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        'remark,"code,price,item,date',
+        'remark,code,pr"ice,item,date',
+        '"remark,code,price,item,date"',
+        "remark;code;price;item;date",
+        'remark code "price" item date',
+        'Remark,"Code,"Item"',
+    ],
+)
+def test_the_registry_s_order_stands_in_for_no_broken_header(header: str, above: str) -> None:
+    found = look(f"{above}{header}\n{BODY}", TEXTS)
+    assert (found.dialect.header, found.names) == (True, None)
+    assert found.dialect.skip_lines == above.count("\n")
+    assert f"The header is line {above.count(chr(10)) + 1}, and is broken." in found.notes
+
+
+@pytest.mark.parametrize("first", ['2026-01-30,"Item,2,AB,', "a title", 'the date of the "item'])
+def test_a_broken_record_is_no_header(first: str) -> None:
+    found = look(f"{first}\n{BODY}", TEXTS)
+    assert (found.dialect.header, found.names) == (False, None)
+
+
+def test_words_of_a_broken_header_are_told_however_they_are_spelled() -> None:
+    source = declared({"order_id": "text", "unit_price": "text"})
+    body = "a-1,2.50\nb-2,3.50\nc-3,4.50\n"
+    for header in ('"OrderID,x', '"x,Unit Price', '"x;unit_price'):
+        assert look(f"{header}\n{body}", source).dialect.header
+    assert not look(f'"order,x\n{body}', source).dialect.header
+
+
 def test_declared_types_tell_a_record_from_a_header() -> None:
     texts = declared({"one": "text", "two": "bigint"})
     found = look("a,1\nb,x\nc,3\n", texts)

@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 
 from sluice.reading.csv_structure import LEAST_EVIDENCE, SampleRecord, Structure
 from sluice.registry import Column, Source
@@ -86,6 +86,11 @@ def find_table(structure: Structure, source: Source | None) -> TableFound:
     position = _declared_header(records, source)
     if position is None:
         position = _likely_header(records, structure.width, source)
+    broken = _broken_header(records, structure.width, source) if position is None else None
+    if broken is not None:
+        # Not the registry's order: the order of the columns is what the file says in it.
+        notes.append(f"The header is line {broken.first_line + 1}, and is broken.")
+        return TableFound(broken.first_line, True, None, False, comment, tuple(notes))
     if position is None:
         return _without_header(structure, records, source, comment, notes)
     return _with_header(structure, records, position, source, comment, notes)
@@ -132,6 +137,36 @@ def _bare(name: str) -> str:
     """A name's letters and digits, without case and accents."""
     plain = unicodedata.normalize("NFKD", name).casefold()
     return "".join(character for character in plain if character.isalnum())
+
+
+def _broken_header(
+    records: Sequence[SampleRecord], width: int, source: Source | None
+) -> SampleRecord | None:
+    """The record above the table that holds the names of at least half of the declared columns.
+
+    It is none of the table's records, and no header that can be read.
+    """
+    if source is None:
+        return None
+    above = takewhile(lambda record: record.width != width, records[:HEADER_SEARCH])
+    return next((each for each in above if _has_names(each.text, source)), None)
+
+
+def _has_names(text: str, source: Source) -> bool:
+    words = _words(text)
+    bare = {_bare(word) for word in words}
+    phrase = f" {' '.join(words)} "
+    found = 0
+    for name, column in source.columns.items():
+        written = (name, column.from_ or name)
+        found += any(
+            _bare(one) in bare or f" {' '.join(_words(one))} " in phrase for one in written
+        )
+    return found * 2 >= len(source.columns)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.casefold())
 
 
 def _likely_header(
