@@ -24,8 +24,8 @@ SIDE_BY_SIDE = ("-n", str(WORKERS), "--dist", "loadgroup")
 def test(context: typer.Context) -> None:
     """Run everything that checks the project; further arguments go to pytest.
 
-    ruff, mypy, sqlfluff, the registry check, then pytest with a real PostgreSQL, dbt and Airflow, in
-    one process more than there are cores; -n 0 runs all tests in one.
+    ruff, mypy, sqlfluff, the registry check, then pytest with a real PostgreSQL, dbt and Airflow,
+    in one process more than there are cores; -n 0 runs all tests in one.
     """
     with failures_explained():
         project = load_settings().project
