@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sluice.landing.zone import FileState, landing_store, list_deliveries
-from sluice.registry import Registry, read_registry
+from sluice.landing.local_store import LocalStore
+from sluice.landing.quiet_folders import QuietFolders
+from sluice.landing.stores import Store
+from sluice.landing.zone import FileState, landing_store, list_folders, takers_by_folder
+from sluice.registry import Registry, Source, read_registry
 from sluice.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -46,6 +49,9 @@ class LandingZoneScan:
 
     settings: Settings
     _current: CurrentRegistry = field(init=False)
+    _store: Store = field(init=False)
+    _quiet: QuietFolders | None = field(init=False)
+    _takers: Mapping[str, list[Source]] = field(default_factory=dict)
     _registry: Registry | None = None
     _registry_seen_at: float = 0.0
     _failures: dict[str, str] = field(default_factory=dict)
@@ -53,17 +59,19 @@ class LandingZoneScan:
     def __post_init__(self) -> None:
         """Read nothing yet."""
         self._current = CurrentRegistry(self.settings.project)
+        self._store = store = landing_store(self.settings)
+        self._quiet = QuietFolders(store) if isinstance(store, LocalStore) else None
 
     def look(self) -> Look:
-        """List every folder once; never raises for what lies in the landing zone."""
-        registry = self.registry()
-        listing = list_deliveries(self.settings, tuple(registry.sources.values()))
+        """Look at every folder once; never raises for what lies in the landing zone."""
+        self.registry()
+        listing = list_folders(self.settings, self._store, self._takers, self._quiet)
         failures = {
             f"the folder of source {refusal.source}": refusal.reason
             for refusal in listing.refusals
             if not refusal.file_name  # the folder itself
         }
-        if not landing_store(self.settings).is_there():
+        if not self._store.is_there():
             failures[str(self.settings.landing)] = "is not there"
         self._log_changes(failures)
         waiting: dict[str, set[tuple[str, FileState]]] = defaultdict(set)
@@ -93,6 +101,7 @@ class LandingZoneScan:
             count = len(registry.sources)
             logger.info("watching %s sources below %s", count, self.settings.landing)
             self._registry = registry
+            self._takers = takers_by_folder(registry.sources.values())
         return registry
 
 
