@@ -15,10 +15,12 @@ from airflow.triggers.shared_stream import SharedStreamManager
 
 from sluice.landing import quiet_folders
 from sluice.landing.local_store import LocalStore
+from sluice.landing.zone import Listing
+from sluice.orchestration import scan as scan_module
 from sluice.orchestration import trigger as trigger_module
 from sluice.orchestration.scan import LandingZoneScan, Look
 from sluice.orchestration.trigger import LandingZoneTrigger
-from sluice.settings import Settings
+from sluice.settings import Settings, StorageUrl
 from tests.orchestration.conftest import RegistryFiles
 
 # Many polls of 0.02 s: long enough for what must come, and for what must not.
@@ -273,6 +275,22 @@ def test_a_costly_scan_is_made_less_often(landing: RegistryFiles) -> None:
     assert trigger_module._pause(scan, Look({}, is_settling=False), 0.001) == 0.5
     assert trigger_module._pause(scan, Look({}, is_settling=True), 0.001) == 0.125
     assert trigger_module._pause(scan, Look({}, is_settling=True), 1.0) == pytest.approx(19)
+
+
+def test_a_look_that_waits_for_a_core_is_not_a_costly_one(
+    landing: RegistryFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = Listing()
+
+    def wait(*_: object) -> Listing:
+        time.sleep(0.2)
+        return listing
+
+    monkeypatch.setattr(scan_module, "list_folders", wait)
+    assert 0.01 <= LandingZoneScan(landing.settings).look().cost_seconds < 0.1
+    # An object store's client works in threads of its own: there is only the clock.
+    bucket = landing.settings.model_copy(update={"landing": StorageUrl("s3", "lake", "bucket")})
+    assert LandingZoneScan(bucket).look().cost_seconds >= 0.2
 
 
 def test_of_many_folders_those_that_are_empty_are_not_listed_each_time(

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 # How often the registry's files are looked at: 1,000 of them cost 5 ms.
 REGISTRY_SECONDS = 2.0
+# What a second of waiting for folders of this machine counts as, beside the core's own time: so a
+# slow network disk is asked for half of the time at most, where a twentieth of a core is allowed.
+WAITING_COSTS = 0.05
 
 Waiting = Mapping[str, frozenset[tuple[str, FileState]]]
 
@@ -33,10 +36,12 @@ class Look:
     Attributes:
         waiting: the settled deliveries of each source that has any: name and state.
         is_settling: whether files lie there that may still be written.
+        cost_seconds: how long a core was busy with it, as far as that can be known.
     """
 
     waiting: Waiting
     is_settling: bool
+    cost_seconds: float = 0.0
 
 
 @dataclass
@@ -65,7 +70,9 @@ class LandingZoneScan:
     def look(self) -> Look:
         """Look at every folder once; never raises for what lies in the landing zone."""
         self.registry()
+        busy, clock = time.thread_time(), time.monotonic()
         listing = list_folders(self.settings, self._store, self._takers, self._quiet)
+        cost = self._cost(time.thread_time() - busy, time.monotonic() - clock)
         failures = {
             f"the folder of source {refusal.source}": refusal.reason
             for refusal in listing.refusals
@@ -80,7 +87,17 @@ class LandingZoneScan:
         return Look(
             {name: frozenset(files) for name, files in waiting.items()},
             is_settling=bool(listing.unsettled),
+            cost_seconds=cost,
         )
+
+    def _cost(self, busy_seconds: float, seconds: float) -> float:
+        """What a look has cost.
+
+        By the clock alone, a look that had to wait for a core counted as a dear one: on two busy
+        cores one of 10 ms took 0.5 s, and the next one came 10 s later. An object store's client
+        works in threads of its own, so the clock is all that there is.
+        """
+        return max(busy_seconds, seconds * WAITING_COSTS) if self._quiet else seconds
 
     def _log_changes(self, failures: dict[str, str]) -> None:
         for folder, reason in failures.items():
