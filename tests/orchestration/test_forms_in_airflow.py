@@ -52,3 +52,18 @@ def test_a_pipeline_takes_files_after_a_rebuild_was_queued_behind_a_run(
     instance.shop.drop("afterwards.csv", "43,ink,2\n")
     wait_for(lambda: instance.orders() == orders + 1, SECONDS)
     instance.wait_until_idle(after=runs + 3)
+
+
+def test_a_misspelt_key_fails_the_first_task_and_nothing_is_loaded_again(
+    instance: Instance,
+) -> None:
+    runs, forms = len(instance.runs()), len(instance.runs("sluice_replay"))
+    start(instance, "sluice_replay", source="orders", file=["afterwards.csv"])
+    run = instance.wait_until_idle("sluice_replay", after=forms)
+    assert instance.states(run) == {
+        "replay": "failed",
+        "rebuild": "upstream_failed",
+        "all_loaded": "upstream_failed",
+    }
+    assert "Did you mean files?" in instance.log(run, "replay")
+    assert len(instance.runs()) == runs
