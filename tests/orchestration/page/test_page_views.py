@@ -94,7 +94,7 @@ def test_a_load_says_what_happened(page: TestClient, ledger: Ledger) -> None:
     assert "x,pen,3" in text
     assert "Published by no pipeline yet" in text
     assert "Withdraw this file" in text
-    assert "/dags/sluice_withdraw" in links(page, f"/loads/{first}")
+    assert f"/sluice/loads/{first}/withdraw" in links(page, f"/loads/{first}")
 
     build = ledger.build()
     ledger.publish(build, (first,))

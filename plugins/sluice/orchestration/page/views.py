@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
+from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 from psycopg import Connection
@@ -16,6 +17,7 @@ from sluice.loading.reject_export import export_columns, export_lines
 from sluice.orchestration.forms import REPLAY_DAG, WITHDRAW_DAG
 from sluice.orchestration.page import queries
 from sluice.orchestration.page.access import Visible, VisibleDep, visible
+from sluice.orchestration.page.airflow_api import may_start
 from sluice.orchestration.page.contract import column_lines, contract_lines
 from sluice.orchestration.page.drawing import chart, loads_chart
 from sluice.orchestration.page.instance import Instance, Look
@@ -51,7 +53,8 @@ def _instance(request: Request) -> Instance:
 InstanceDep = Annotated[Instance, Depends(_instance)]
 
 
-def _render(request: Request, template: str, **values: Any) -> HTMLResponse:
+def render(request: Request, template: str, **values: Any) -> HTMLResponse:
+    """A template with its values."""
     response: HTMLResponse = request.app.state.render(request, template, **values)
     return response
 
@@ -68,7 +71,7 @@ def landing_zone(
         last = queries.last_deliveries(connection, list(seen.sources))
         recent = queries.recent_loads(connection, names, SPARKLINE)
         freshness = _freshness(connection, seen, sources=names)
-    return _render(
+    return render(
         request,
         "landing_zone.html",
         sources=[seen.sources[name] for name in names],
@@ -131,7 +134,12 @@ def _waiting(look: Look) -> dict[str, dict[str, Any]]:
 
 @router.get("/sources/{name}")
 def source(
-    request: Request, instance: InstanceDep, seen: VisibleDep, name: str, before: Before = None
+    request: Request,
+    instance: InstanceDep,
+    seen: VisibleDep,
+    user: GetUserDep,
+    name: str,
+    before: Before = None,
 ) -> HTMLResponse:
     """A source: its contract and its loads."""
     declared = seen.source(name)
@@ -140,14 +148,15 @@ def source(
         loads = queries.loads(connection, name, before, PAGE + 1)
         recent = queries.recent_loads(connection, [name], SPARKLINE)[name]
         freshness = _freshness(connection, seen, sources=[name])
-    return _render(
+    return render(
         request,
         "source.html",
         source=declared,
         folder=str(landing_folder(instance.settings, declared)),
         contract=contract_lines(declared),
         columns=column_lines(declared),
-        pipelines=_pipelines_of(seen, name),
+        pipelines=pipelines_of(seen, name),
+        may_replay=may_start(user, REPLAY_DAG),
         freshness=freshness.get(name),
         look=look,
         waiting=_waiting(look).get(name),
@@ -158,7 +167,8 @@ def source(
     )
 
 
-def _pipelines_of(seen: Visible, source: str) -> list[str]:
+def pipelines_of(seen: Visible, source: str) -> list[str]:
+    """The names of the sound pipelines of a source that the user may see."""
     pipelines = seen.registry.pipelines
     return [
         name for name in seen.pipelines if name in pipelines and source in pipelines[name].sources
@@ -175,13 +185,14 @@ def load(
     request: Request,
     instance: InstanceDep,
     seen: VisibleDep,
+    user: GetUserDep,
     load_id: Id,
     after: Annotated[int, Query(ge=0, le=LARGEST)] = 0,
 ) -> HTMLResponse:
     """A load: what happened, and each record that could not be loaded."""
     with instance.connect() as connection:
-        entry = _visible_load(seen, queries.load(connection, load_id))
-        pipelines = _pipelines_of(seen, entry["source"])
+        entry = visible_load(seen, queries.load(connection, load_id))
+        pipelines = pipelines_of(seen, entry["source"])
         with connection.transaction():
             records = list(rejected_rows(connection, [load_id], RECORDS + 1, after=after))
         values = {
@@ -193,13 +204,13 @@ def load(
             ),
         }
     more = len(records) > RECORDS
-    return _render(
+    return render(
         request,
         "load.html",
         load=entry,
         most_counted=MOST_COUNTED,
-        withdraw_dag=WITHDRAW_DAG,
-        replay_dag=REPLAY_DAG,
+        may_withdraw=may_start(user, WITHDRAW_DAG),
+        may_replay=may_start(user, REPLAY_DAG),
         records=records[:RECORDS],
         after=after,
         next_after=records[RECORDS - 1].row_number if more else None,
@@ -207,7 +218,12 @@ def load(
     )
 
 
-def _visible_load(seen: Visible, entry: queries.Row | None) -> queries.Row:
+def visible_load(seen: Visible, entry: queries.Row | None) -> queries.Row:
+    """An entry of the ledger that the user may see.
+
+    Raises:
+        HTTPException: 404, whether there is none or it is hidden.
+    """
     if entry is None or entry["source"] not in seen.sources:
         raise HTTPException(404, "There is no such load that you may see.")
     return entry
@@ -217,7 +233,7 @@ def _visible_load(seen: Visible, entry: queries.Row | None) -> queries.Row:
 def rejects(instance: InstanceDep, seen: VisibleDep, load_id: Id) -> StreamingResponse:
     """The rejected records of a load, as ``sluice rejects --export`` writes them."""
     with instance.connect() as connection:
-        entry = _visible_load(seen, queries.load(connection, load_id))
+        entry = visible_load(seen, queries.load(connection, load_id))
     declared = seen.source(entry["source"])
     columns = export_columns(declared, [entry["file_columns"]])
 
@@ -239,7 +255,7 @@ def publications(request: Request, instance: InstanceDep, seen: VisibleDep) -> H
         rows = queries.pipelines(connection, seen.pipelines)
         pending = queries.pending(connection, pairs)
         freshness = _freshness(connection, seen, pipelines=seen.pipelines)
-    return _render(
+    return render(
         request,
         "publications.html",
         pipelines=rows,
@@ -258,7 +274,7 @@ def pipeline(
     _check_pipeline(seen, name)
     with instance.connect() as connection:
         builds = queries.builds(connection, name, before, PAGE + 1)
-    return _render(
+    return render(
         request,
         "pipeline.html",
         name=name,
@@ -287,7 +303,7 @@ def build(request: Request, instance: InstanceDep, seen: VisibleDep, build_id: I
         marts = queries.marts(connection, publication) if publication else []
         held = find_held(connection, build_id)
         failing = queries.failing_rows(connection, build_id, FAILING_ROWS)
-    return _render(
+    return render(
         request,
         "build.html",
         build=found,
@@ -316,7 +332,7 @@ def node(
         builds = queries.node_history(connection, name, node, before, HISTORY + 1)
         failing = queries.newest_failing_rows(connection, name, node)
     results = [each for each in builds[:HISTORY] if each["status"] is not None]
-    return _render(
+    return render(
         request,
         "node.html",
         pipeline=name,
