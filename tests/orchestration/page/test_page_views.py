@@ -163,7 +163,7 @@ def test_rejects_are_paged_and_downloaded(
 def test_publications_show_each_pipeline(page: TestClient, ledger: Ledger) -> None:
     load_id = ledger.deliver("a.csv", "1,ink,2\n")
     assert re.search(
-        r"shop never none yet: it runs as soon as something arrives 1 DAG",
+        r"shop never none yet: it runs when files have arrived completely 1 DAG",
         shown(page, "/publications"),
     )
     assert "Nothing was built yet" in shown(page, "/pipelines/shop")

@@ -22,8 +22,10 @@ from sluice.orchestration.page.contract import column_lines, contract_lines
 from sluice.orchestration.page.drawing import chart, loads_chart
 from sluice.orchestration.page.instance import Instance, Look
 from sluice.orchestration.page.rendering import HEADERS
+from sluice.orchestration.page.timetable import missed_inputs, timetables
 from sluice.pipeline.freshness import FreshnessState, freshness_states
 from sluice.publishing.approval import find_held
+from sluice.registry import Pipeline
 from sluice.warehouse.rejected_rows import counts_by_reason, rejected_rows
 
 # No view without a user: it stands here, so that none can forget it.
@@ -71,9 +73,11 @@ def landing_zone(
         last = queries.last_deliveries(connection, list(seen.sources))
         recent = queries.recent_loads(connection, names, SPARKLINE)
         freshness = _freshness(connection, seen, sources=names)
+        missed = missed_inputs(connection, seen.pipelines)
     return render(
         request,
         "landing_zone.html",
+        failures=[each[0] for each in missed.values() if each[0].has_failed and each[0].is_newest],
         sources=[seen.sources[name] for name in names],
         waiting=_waiting(look),
         look=look,
@@ -249,21 +253,35 @@ def rejects(instance: InstanceDep, seen: VisibleDep, load_id: Id) -> StreamingRe
 @router.get("/publications")
 def publications(request: Request, instance: InstanceDep, seen: VisibleDep) -> HTMLResponse:
     """Each pipeline: what is pending, the newest build, the newest publication."""
-    sound = [name for name in seen.pipelines if name in seen.registry.pipelines]
-    pairs = [(name, source) for name in sound for source in seen.registry.pipelines[name].sources]
+    declared = seen.registry.pipelines
+    sound = [declared[name] for name in seen.pipelines if name in declared]
+    look = instance.look()
     with instance.connect() as connection:
         rows = queries.pipelines(connection, seen.pipelines)
-        pending = queries.pending(connection, pairs)
+        pending = _pending(connection, sound)
+        runs = timetables(connection, sound, _arrived(look), pending)
         freshness = _freshness(connection, seen, pipelines=seen.pipelines)
     return render(
         request,
         "publications.html",
         pipelines=rows,
         freshness=freshness,
-        pending=pending,
+        pending={name: sum(counts.values()) for name, counts in pending.items()},
         most_pending=queries.MOST_PENDING,
-        declared=seen.registry.pipelines,
+        timetables=runs,
     )
+
+
+def _pending(connection: Connection, pipelines: Sequence[Pipeline]) -> dict[str, dict[str, int]]:
+    """How many loads of each source each pipeline's gold lacks."""
+    found: dict[str, dict[str, int]] = {pipeline.name: {} for pipeline in pipelines}
+    pairs = [(pipeline.name, source) for pipeline in pipelines for source in pipeline.sources]
+    return found | queries.pending(connection, pairs)
+
+
+def _arrived(look: Look) -> frozenset[str]:
+    """The sources of which settled deliveries lie in the landing zone."""
+    return frozenset(name for name, there in _waiting(look).items() if there["settled"])
 
 
 @router.get("/pipelines/{name}")
@@ -272,13 +290,21 @@ def pipeline(
 ) -> HTMLResponse:
     """A pipeline: its builds, and what each published."""
     _check_pipeline(seen, name)
+    declared = seen.registry.pipelines.get(name)
+    sound = [declared] if declared else []
+    look = instance.look()
     with instance.connect() as connection:
         builds = queries.builds(connection, name, before, PAGE + 1)
+        pending = _pending(connection, sound)
+        runs = timetables(connection, sound, _arrived(look), pending)
     return render(
         request,
         "pipeline.html",
         name=name,
-        declared=seen.registry.pipelines.get(name),
+        declared=declared,
+        timetable=runs.get(name),
+        pending=sum(pending.get(name, {}).values()),
+        most_pending=queries.MOST_PENDING,
         problems=seen.registry.broken_pipelines.get(name, ()),
         builds=builds[:PAGE],
         before=before,
