@@ -18,8 +18,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sluice.loading.kept import is_kept
 from sluice.orchestration.forms import REPLAY_DAG, WITHDRAW_DAG
 from sluice.orchestration.page import queries
-from sluice.orchestration.page.access import VisibleDep, visible
-from sluice.orchestration.page.airflow_api import find_run, may_start, start_run
+from sluice.orchestration.page.access import Visible, VisibleDep, visible
+from sluice.orchestration.page.airflow_api import find_run, start_run
 from sluice.orchestration.page.permits import read_permit, same_origin, write_permit
 from sluice.orchestration.page.views import Id, InstanceDep, pipelines_of, render, visible_load
 
@@ -107,9 +107,11 @@ SAME_ORIGIN = [Depends(same_origin)]
 
 
 @router.get("/loads/{load_id}/withdraw")
-def ask_to_withdraw(request: Request, user: GetUserDep, action: WithdrawalDep) -> HTMLResponse:
+def ask_to_withdraw(
+    request: Request, user: GetUserDep, seen: VisibleDep, action: WithdrawalDep
+) -> HTMLResponse:
     """What a withdrawal does, and the button."""
-    return _asked(request, user, action)
+    return _asked(request, user, seen, action)
 
 
 @router.post("/loads/{load_id}/withdraw", dependencies=SAME_ORIGIN)
@@ -121,9 +123,11 @@ async def withdraw(
 
 
 @router.get("/loads/{load_id}/replay")
-def ask_to_replay(request: Request, user: GetUserDep, action: ReplayOfLoadDep) -> HTMLResponse:
+def ask_to_replay(
+    request: Request, user: GetUserDep, seen: VisibleDep, action: ReplayOfLoadDep
+) -> HTMLResponse:
     """What a replay of a file does, and the button."""
-    return _asked(request, user, action)
+    return _asked(request, user, seen, action)
 
 
 @router.post("/loads/{load_id}/replay", dependencies=SAME_ORIGIN)
@@ -136,10 +140,10 @@ async def replay(
 
 @router.get("/sources/{name}/replay")
 def ask_to_replay_source(
-    request: Request, user: GetUserDep, action: ReplayOfSourceDep
+    request: Request, user: GetUserDep, seen: VisibleDep, action: ReplayOfSourceDep
 ) -> HTMLResponse:
     """What a replay of a source does, the days to choose, and the button."""
-    return _asked(request, user, action)
+    return _asked(request, user, seen, action)
 
 
 @router.post("/sources/{name}/replay", dependencies=SAME_ORIGIN)
@@ -166,8 +170,8 @@ def _day(text: str) -> str | None:
         raise HTTPException(400, f"{text} is no day: write it as 2026-02-28.") from None
 
 
-def _asked(request: Request, user: GetUserDep, action: Action) -> HTMLResponse:
-    is_allowed = may_start(user, action.dag_id)
+def _asked(request: Request, user: GetUserDep, seen: Visible, action: Action) -> HTMLResponse:
+    is_allowed = seen.may_start(action.dag_id)
     return render(
         request,
         "confirm.html",

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
-from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 from psycopg import Connection
@@ -17,7 +16,6 @@ from sluice.loading.reject_export import export_columns, export_lines
 from sluice.orchestration.forms import REPLAY_DAG, WITHDRAW_DAG
 from sluice.orchestration.page import queries
 from sluice.orchestration.page.access import Visible, VisibleDep, visible
-from sluice.orchestration.page.airflow_api import may_start
 from sluice.orchestration.page.contract import column_lines, contract_lines
 from sluice.orchestration.page.drawing import chart, loads_chart
 from sluice.orchestration.page.instance import Instance, Look
@@ -138,12 +136,7 @@ def _waiting(look: Look) -> dict[str, dict[str, Any]]:
 
 @router.get("/sources/{name}")
 def source(
-    request: Request,
-    instance: InstanceDep,
-    seen: VisibleDep,
-    user: GetUserDep,
-    name: str,
-    before: Before = None,
+    request: Request, instance: InstanceDep, seen: VisibleDep, name: str, before: Before = None
 ) -> HTMLResponse:
     """A source: its contract and its loads."""
     declared = seen.source(name)
@@ -160,7 +153,7 @@ def source(
         contract=contract_lines(declared),
         columns=column_lines(declared),
         pipelines=pipelines_of(seen, name),
-        may_replay=may_start(user, REPLAY_DAG),
+        may_replay=seen.may_start(REPLAY_DAG),
         freshness=freshness.get(name),
         look=look,
         waiting=_waiting(look).get(name),
@@ -189,7 +182,6 @@ def load(
     request: Request,
     instance: InstanceDep,
     seen: VisibleDep,
-    user: GetUserDep,
     load_id: Id,
     after: Annotated[int, Query(ge=0, le=LARGEST)] = 0,
 ) -> HTMLResponse:
@@ -213,8 +205,8 @@ def load(
         "load.html",
         load=entry,
         most_counted=MOST_COUNTED,
-        may_withdraw=may_start(user, WITHDRAW_DAG),
-        may_replay=may_start(user, REPLAY_DAG),
+        may_withdraw=seen.may_start(WITHDRAW_DAG),
+        may_replay=seen.may_start(REPLAY_DAG),
         records=records[:RECORDS],
         after=after,
         next_after=records[RECORDS - 1].row_number if more else None,
