@@ -276,6 +276,16 @@ def test_what_is_late_is_marked(page: TestClient, settings: Settings, ledger: Le
     assert "stock late nothing yet" in shown(page, "/")
     assert "no delivery was ever loaded; it may be 1 day old" in shown(page, "/sources/stock")
     assert "other never late" in shown(page, "/publications")
+    text = shown(page, "/")
+    assert (
+        "Late: source stock: no delivery was ever loaded; it may be 1 day old"
+        " pipeline other: was never published; it may be 1 day old"
+    ) in text
+    entry = settings.registry / "sources" / "stock.yml"
+    entry.write_text(entry.read_text().replace("error_after", "warn_after"))
+    text = shown(page, "/")
+    assert "Late: pipeline other: was never published" in text
+    assert "Late, as a warning: source stock: no delivery was ever loaded" in text
 
 
 def test_nothing_that_came_from_outside_is_markup(page: TestClient, ledger: Ledger) -> None:

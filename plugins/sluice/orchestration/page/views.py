@@ -70,7 +70,8 @@ def landing_zone(
     with instance.connect() as connection:
         last = queries.last_deliveries(connection, list(seen.sources))
         recent = queries.recent_loads(connection, names, SPARKLINE)
-        freshness = _freshness(connection, seen, sources=names)
+        sources = _freshness(connection, seen, sources=list(seen.sources))
+        pipelines = _freshness(connection, seen, pipelines=seen.pipelines)
         missed = missed_inputs(connection, seen.pipelines)
     return render(
         request,
@@ -79,7 +80,8 @@ def landing_zone(
         sources=[seen.sources[name] for name in names],
         waiting=_waiting(look),
         look=look,
-        freshness=freshness,
+        freshness=sources,
+        late=_late([*sources.values(), *pipelines.values()]),
         last=last,
         charts={name: loads_chart(loads, SPARKLINE) for name, loads in recent.items()},
         attention=[name for name in seen.sources if _wants_attention(last.get(name))],
@@ -110,6 +112,11 @@ def _freshness(
         pipelines={name: declared[name] for name in pipelines if name in declared},
     )
     return {state.name: state for state in freshness_states(connection, shown)}
+
+
+def _late(states: Sequence[FreshnessState]) -> dict[str, list[FreshnessState]]:
+    """What is late, by how late it is."""
+    return {kind: [state for state in states if state.state == kind] for kind in ("error", "warn")}
 
 
 def _wants_attention(last: queries.Row | None) -> bool:
