@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -87,6 +88,39 @@ def test_what_is_no_file_is_refused_with_its_kind_and_never_opened(zone: Setting
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "link"),
+    [("orders", "orders"), ("web/orders", "web/orders"), ("web/orders/new", "web/orders")],
+)
+def test_a_link_in_the_place_of_a_folder_is_not_followed(
+    tmp_path: Path, path: str, link: str
+) -> None:
+    """Who may write into web/ could have the files of another place loaded by such a link."""
+    zone = Settings(
+        project=tmp_path, landing=tmp_path / "landing", settle_seconds=0, home=tmp_path / "home"
+    )
+    secret = tmp_path / "away" / path.removeprefix(link).lstrip("/")
+    secret.mkdir(parents=True)
+    (secret / "secret.csv").write_text("a\n1\n")
+    (zone.landing / link).parent.mkdir(parents=True)
+    (zone.landing / link).symlink_to(tmp_path / "away")
+    drop(zone, "a.csv", folder="other")
+    listing = list_deliveries(zone, [source(path=path), source("other")])
+    assert [delivery.file_name for delivery in listing.deliveries] == ["a.csv"]
+    assert [(refusal.source, refusal.reason) for refusal in listing.refusals] == [
+        (
+            "orders",
+            "cannot be read: orders is a link, and no link below the landing zone is followed",
+        )
+    ]
+
+
+def test_the_landing_zone_itself_may_be_a_link(zone: Settings, tmp_path: Path) -> None:
+    drop(zone, "a.csv")
+    (tmp_path / "by-a-link").symlink_to(zone.landing)
+    assert names(zone.model_copy(update={"landing": tmp_path / "by-a-link"})) == ["a.csv"]
+
+
 def test_a_file_that_is_still_written_is_not_listed(zone: Settings) -> None:
     patient = zone.model_copy(update={"settle_seconds": 60})
     path = drop(zone, "a.csv")
@@ -108,14 +142,14 @@ def test_a_folder_that_cannot_be_read_is_reported_and_stops_no_other(
 ) -> None:
     drop(zone, "a.csv")
     drop(zone, "b.csv", folder="broken")
-    scandir = os.scandir
+    real_open = os.open
 
-    def failing(path: str) -> object:
-        if Path(path).name == "broken":
+    def failing(path: object, *arguments: Any, **more: Any) -> int:
+        if path == "broken":
             raise OSError(5, "Input/output error")
-        return scandir(path)
+        return real_open(path, *arguments, **more)
 
-    monkeypatch.setattr(os, "scandir", failing)
+    monkeypatch.setattr(os, "open", failing)
     listing = list_deliveries(zone, [source("broken"), source()])
     assert [found.file_name for found in listing.deliveries] == ["a.csv"]
     assert [refusal.reason for refusal in listing.refusals] == [

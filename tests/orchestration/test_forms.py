@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from copy import copy
 from datetime import UTC, datetime
@@ -62,6 +63,57 @@ def test_a_form_refuses_what_it_does_not_ask_for(
 ) -> None:
     with pytest.raises(ParamValidationError):
         filled_in(dags["sluice_replay"], **values)
+
+
+@pytest.mark.parametrize(
+    ("form", "first_task", "values", "said"),
+    [
+        (
+            "sluice_replay",
+            "replay",
+            {"source": "orders", "file": ["a.csv"]},
+            "given 'file'; sluice_replay takes files, first_day, last_day, source.*mean files",
+        ),
+        (
+            "sluice_withdraw",
+            "withdraw",
+            {"source": "orders", "file": "a.csv", "bogus": 1},
+            "given 'bogus'; sluice_withdraw takes file, source",
+        ),
+        ("shop", "sense", {"fullrefresh": True}, "shop takes filter, full_refresh.*full_refresh"),
+    ],
+)
+def test_an_unknown_key_is_refused_before_anything_is_done(
+    dags: dict[str, DAG],
+    shop: ShopProject,
+    loader: psycopg.Connection[Any],
+    form: str,
+    first_task: str,
+    values: dict[str, Any],
+    said: str,
+) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    Run(dags["shop"]).execute("load.orders")
+    # Airflow has nothing against it.
+    run = Run(dags[form], "manual", **filled_in(dags[form], **values))
+    with pytest.raises(ConfigError) as refusal:
+        run.execute(first_task)
+    assert re.search(said, str(refusal.value), re.DOTALL)
+    assert "Nothing was done" in str(refusal.value)
+    assert loader.execute("select count(*) from ops.loads").fetchone() == (1,)
+    assert loader.execute("select count(*) from bronze.orders").fetchone() == (1,)
+
+
+def test_a_run_may_bring_what_airflow_itself_adds(dags: dict[str, DAG]) -> None:
+    Run(dags["shop"], "manual", openlineage={"parentRunId": "x"}).skipped()
+
+
+def test_days_in_the_wrong_order_are_refused(dags: dict[str, DAG]) -> None:
+    form = dags["sluice_replay"]
+    days = {"first_day": "2026-02-02", "last_day": "2026-02-01"}
+    run = Run(form, "manual", **filled_in(form, source="orders", **days))
+    with pytest.raises(ConfigError, match="first_day 2026-02-02 comes after last_day 2026-02-01"):
+        run.execute("replay")
 
 
 def test_what_is_filled_in_is_never_a_template(dags: dict[str, DAG]) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import DownstreamTasksSkipped
+from airflow.sdk.exceptions import AirflowSkipException
 
 from sluice.errors import OverdueError
 from sluice.orchestration.dags import build_dags
@@ -18,16 +17,13 @@ from tests.shop_project import make_shop
 LATE = "freshness: {{{key}: {{count: 1, period: minute}}}}\n"
 
 
-def check(settings: Settings, key: str) -> tuple[Run, Any]:
-    """What becomes of a check of a shop that has never published: run, skipped tasks."""
+def checked(settings: Settings, key: str) -> Run:
+    """A check of a shop that has never published."""
     path = settings.registry / "pipelines" / "shop.yml"
-    path.write_text(path.read_text() + LATE.format(key=key))
+    path.write_text(path.read_text().partition("freshness")[0] + LATE.format(key=key))
     run = Run(build_dags(settings)["sluice_freshness"], "scheduled")
-    try:
-        run.execute("check")
-    except DownstreamTasksSkipped as skip:
-        return run, list(skip.tasks)
-    return run, None
+    run.execute("check")
+    return run
 
 
 def test_what_is_late_is_a_warning_or_an_error(
@@ -35,15 +31,17 @@ def test_what_is_late_is_a_warning_or_an_error(
 ) -> None:
     make_shop(settings)
     as_environment(settings)
-    run, skipped = check(settings, "warn_after")
-    assert skipped == ["all_fresh"]
-    assert run.instance.pushed["late"] == [
-        "warn: pipeline shop: was never published; it may be 1 minute old"
-    ]
-    text = (settings.registry / "pipelines" / "shop.yml").read_text()
-    (settings.registry / "pipelines" / "shop.yml").write_text(text.partition("freshness")[0])
-    with pytest.raises(OverdueError, match="pipeline shop: was never published"):
-        check(settings, "error_after")
+    words = "pipeline shop: was never published; it may be 1 minute old"
+    run = checked(settings, "warn_after")
+    assert run.instance.pushed["check"] == {"warn": [words], "error": []}
+    run.execute("no_errors")
+    with pytest.raises(AirflowSkipException, match=words):
+        run.execute("no_warnings")
+    run = checked(settings, "error_after")
+    assert run.instance.pushed["check"] == {"warn": [], "error": [words]}
+    run.execute("no_warnings")
+    with pytest.raises(OverdueError, match=words):
+        run.execute("no_errors")
 
 
 def test_nothing_is_watched_where_nothing_says_how_old_it_may_be(
@@ -56,7 +54,7 @@ def test_nothing_is_watched_where_nothing_says_how_old_it_may_be(
     dag = build_dags(registry_files.settings)["sluice_freshness"]
     assert dag.timetable.expression == "*/5 * * * *"
     assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
-        "check": {"all_fresh", "warning"},
-        "all_fresh": set(),
-        "warning": set(),
+        "check": {"no_errors", "no_warnings"},
+        "no_errors": set(),
+        "no_warnings": set(),
     }

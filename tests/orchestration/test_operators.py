@@ -51,7 +51,9 @@ class Run:
         }
 
     def execute(self, task_id: str) -> Any:
-        result = self.dag.get_task(task_id).execute(self.context)
+        task = self.dag.get_task(task_id)
+        task.pre_execute(self.context)
+        result = task.execute(self.context)
         self.instance.pushed[task_id] = result
         return result
 

@@ -38,6 +38,8 @@ _ABANDONED_SECONDS = 86_400.0
 
 # O_NONBLOCK: a pipe put in a file's place must not stop us at open.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_LINK = "is a link, and no link below the landing zone is followed"
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,21 @@ class LocalStore:
 
     def listed(self, folders: Collection[str]) -> Mapping[str, list[Found] | OSError]:
         """What lies in each folder."""
-        found: dict[str, list[Found] | OSError] = {}
-        root = str(self.root)  # a thousand folders as Path objects are half the cost of a look
-        for folder in folders:
-            try:
-                found[folder] = _entries(f"{root}/{folder}")
-            except OSError as error:  # one bad folder is no reason not to look at the others
-                found[folder] = error
+        found: dict[str, list[Found] | OSError] = {folder: [] for folder in folders}
+        try:
+            root = os.open(self.root, _FOLDER)
+        except (FileNotFoundError, NotADirectoryError):
+            return found
+        except OSError as error:
+            return dict.fromkeys(folders, error)
+        try:
+            for folder in folders:
+                try:
+                    found[folder] = _entries(root, folder)
+                except OSError as error:  # one bad folder is no reason not to look at the others
+                    found[folder] = error
+        finally:
+            os.close(root)
         return found
 
     def original(self, key: str, expected: FileState) -> LocalOriginal:
@@ -175,25 +185,58 @@ class LocalOriginal:
         os.close(self._descriptor)
 
 
-def _entries(folder: str) -> list[Found]:
+def _entries(root: int, folder: str) -> list[Found]:
     """The visible entries of a folder by name; none where there is no folder."""
     found = []
     try:
-        with os.scandir(folder) as entries:
+        descriptor = _open_below(root, folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    try:
+        with os.scandir(descriptor) as entries:
             for entry in entries:
                 if is_temporary(entry.name):
                     continue
                 with contextlib.suppress(FileNotFoundError):  # moved away since
-                    found.append(_found(entry))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+                    found.append(_found(entry, descriptor))
+    finally:
+        os.close(descriptor)
     return sorted(found, key=lambda entry: os.fsencode(entry.name))
 
 
-def _found(entry: os.DirEntry[str]) -> Found:
+def _open_below(root: int, folder: str) -> int:
+    """Open a folder below another one, without following a link on the way.
+
+    Who may write where one source's files arrive could put a link in the place of a folder of
+    another source there, and so have files read that only Sluice may read.
+    """
+    opened = root
+    for part in folder.split("/"):
+        above = opened
+        try:
+            opened = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+        except OSError as error:
+            if _is_link(part, above):
+                raise OSError(errno.ELOOP, f"{printable(part)} {_LINK}") from error
+            raise
+        finally:
+            if above != root:
+                os.close(above)
+    return opened
+
+
+def _is_link(name: str, folder: int) -> bool:
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return stat.S_ISLNK(status.st_mode)
+
+
+def _found(entry: os.DirEntry[str], folder: int) -> Found:
     status = entry.stat(follow_symlinks=False)
     kind = _KINDS.get(stat.S_IFMT(status.st_mode), "device")
-    is_readable = kind == "file" and os.access(entry.path, os.R_OK)
+    is_readable = kind == "file" and os.access(entry.name, os.R_OK, dir_fd=folder)
     return Found(entry.name, kind, FileState.of(status), status.st_ctime_ns, is_readable)
 
 

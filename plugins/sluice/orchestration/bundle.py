@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow.dag_processing.bundles.local import LocalDagBundle
+from airflow.models.dag import DagModel
 from airflow.models.dagbag import DagPriorityParsingRequest
+from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
+from airflow.utils.state import State
+from sqlalchemy import exists, update
 
 # Imported for the DAG processor, which imports this module, and parses in forks of itself.
 from sluice.orchestration import dags as _dags  # noqa: F401
@@ -49,7 +53,7 @@ class RegistryBundle(LocalDagBundle):
     def refresh(self) -> None:
         """Ask for the DAG file to be parsed, if the registry has changed a moment ago.
 
-        The pools of its tasks are made as well.
+        The pools of its tasks are made, and DAGs that Airflow takes for busy are freed, as well.
         """
         now = time.monotonic()
         if self._pools_made_at is None or now >= self._pools_made_at + POOLS_SECONDS:
@@ -59,6 +63,7 @@ class RegistryBundle(LocalDagBundle):
         if self._seen not in (None, state):
             self._ask_at = [now + seconds for seconds in ASK_AFTER_SECONDS]
         self._seen = state
+        free_dags(self.name)
         due = [moment for moment in self._ask_at if moment <= now]
         if not due:
             return
@@ -68,3 +73,26 @@ class RegistryBundle(LocalDagBundle):
             session.add(
                 DagPriorityParsingRequest(bundle_name=self.name, relative_fileloc=str(DAG_FILE))
             )
+
+
+def free_dags(bundle_name: str) -> None:
+    """Let those DAGs of a bundle run again that have no run, and that Airflow takes for busy.
+
+    Airflow notes whether a DAG has as many runs as it may, and looks again when a run ends, but
+    only if it was scheduled, by hand, or by an asset (3.3.2). After a rebuild by a form, or a run
+    that somebody has ended or deleted, the note stays, no file wakes the pipeline and no time
+    comes for it, until the DAG file is parsed. This is what the parse would write.
+    """
+    has_runs = exists().where(
+        DagRun.dag_id == DagModel.dag_id, DagRun.state.in_(State.unfinished_dr_states)
+    )
+    stuck = (
+        update(DagModel)
+        .where(DagModel.bundle_name == bundle_name, DagModel.exceeds_max_non_backfill, ~has_runs)
+        .values(exceeds_max_non_backfill=False)
+        .returning(DagModel.dag_id)
+        .execution_options(synchronize_session=False)
+    )
+    with create_session() as session:
+        for dag_id in session.scalars(stuck):
+            logger.info("%s has no run any more: it is not busy", dag_id)

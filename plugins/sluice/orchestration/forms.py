@@ -68,12 +68,11 @@ class ReplayOperator(EngineOperator):
         """Load again, and return the pipelines to be rebuilt.
 
         What was refused does not keep the rest from being built; ``VerdictOperator`` says it.
+
+        Raises:
+            ConfigError: there is no such delivery, or the first day comes after the last one.
         """
-        params = context["params"]
-        source = params["source"]
-        selection = Selection(
-            tuple(params["files"] or ()), _day(params["first_day"]), _day(params["last_day"])
-        )
+        source, selection = context["params"]["source"], _selection(context["params"])
         # The DAG has one run at a time: an earlier attempt of the source was given up.
         task = f"airflow {self.dag_id} {source}"
         report = steps.replay(self._settings, self._registry, source, selection, task=task)
@@ -191,6 +190,16 @@ def _rebuild(after: EngineOperator) -> Any:
     return TriggerDagRunOperator.partial(
         task_id="rebuild", map_index_template="{{ task.trigger_dag_id }}"
     ).expand(trigger_dag_id=after.output)
+
+
+def _selection(params: Mapping[str, Any]) -> Selection:
+    first, last = _day(params["first_day"]), _day(params["last_day"])
+    if first and last and first > last:
+        raise ConfigError(
+            f"first_day {first} comes after last_day {last}. Nothing was done.",
+            "Start it again with the earlier day as first_day.",
+        )
+    return Selection(tuple(params["files"] or ()), first, last)
 
 
 def _day(text: str | None) -> date | None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.providers.standard.utils.skipmixin import SkipMixin
 from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk.exceptions import AirflowSkipException
 
 from sluice.orchestration.operators import EngineOperator
 from sluice.orchestration.schedules import START
 from sluice.pipeline import steps
-from sluice.pipeline.freshness import is_watched, overdue_error
+from sluice.pipeline.freshness import is_watched, too_old
 from sluice.registry import Registry
 from sluice.settings import Settings
 
@@ -20,44 +19,70 @@ logger = logging.getLogger(__name__)
 
 FRESHNESS_DAG = "sluice_freshness"
 CHECK = "check"
-ALL_FRESH = "all_fresh"
-WARNING = "warning"
+NO_ERRORS = "no_errors"
+NO_WARNINGS = "no_warnings"
 _DOC = """\
 Looks every five minutes at how old the newest delivery of each source and the marts of each
 pipeline are, where the registry says how old they may be (`freshness`).
 
 | What you see | What it means |
 |---|---|
-| *check* is red | something is older than its `error_after`; its log says what |
-| *warning* has run | something is older than its `warn_after`; the log of *check* says what |
-| *all_fresh* has run | nothing is |
+| *no_errors* is red, and so is the run | something is older than its `error_after` |
+| *no_warnings* is skipped | something is older than its `warn_after`, but not `error_after` |
+| all are green | nothing is |
+| *check* is red | it could not be looked at; nothing is known |
 
-The same is in `./sluice status`.
+The task's log has the names and times. The same is on the page *Landing zone* and in
+`./sluice status`.
 """
 
 
-class FreshnessOperator(EngineOperator, SkipMixin):
+class FreshnessOperator(EngineOperator):
     """Judge the age of everything that has a freshness."""
 
     ui_color = "#e8f1f8"
 
+    def execute(self, context: Any) -> dict[str, list[str]]:  # noqa: ARG002
+        """Return what is late, in words, by how late it is."""
+        states = steps.freshness(self._settings, self._registry)
+        late = {
+            state: [str(each) for each in states if each.state == state]
+            for state in ("warn", "error")
+        }
+        for state, words in late.items():
+            for each in words:
+                logger.warning("%s: %s", state, each)
+        return late
+
+
+class NoErrorsOperator(EngineOperator):
+    """Fail where something is older than its ``error_after``."""
+
     def execute(self, context: Any) -> None:
-        """Push what is late, and skip the task that does not apply.
+        """Raise what the check has found.
 
         Raises:
-            OverdueError: something is older than its ``error_after``.
+            OverdueError: there is something.
         """
-        states = steps.freshness(self._settings, self._registry)
-        late = [state for state in states if state.state != "fresh"]
-        for state in late:
-            logger.warning("%s", state)
-        instance = context["ti"]
-        instance.xcom_push(key="late", value=[f"{state.state}: {state}" for state in late])
-        error = overdue_error(states)
-        if error:
-            raise error
-        unfit = ALL_FRESH if late else WARNING
-        self.skip(instance, [task for task in self.downstream_list if task.task_id == unfit])
+        late = context["ti"].xcom_pull(task_ids=CHECK)["error"]
+        if late:
+            raise too_old(late)
+
+
+class NoWarningsOperator(EngineOperator):
+    """Be skipped, which the grid shows and which fails no run, where something is a warning."""
+
+    def execute(self, context: Any) -> None:
+        """Skip itself with what the check has found.
+
+        Raises:
+            AirflowSkipException: there is something.
+        """
+        late = context["ti"].xcom_pull(task_ids=CHECK)["warn"]
+        for each in late:
+            logger.warning("%s", each)
+        if late:
+            raise AirflowSkipException("; ".join(late))
 
 
 def freshness_dag(settings: Settings, registry: Registry) -> DAG | None:
@@ -75,6 +100,9 @@ def freshness_dag(settings: Settings, registry: Registry) -> DAG | None:
         catchup=False,
         max_active_runs=1,
     ) as dag:
-        check = FreshnessOperator(task_id=CHECK, settings=settings, registry=registry)
-        check >> [EmptyOperator(task_id=ALL_FRESH), EmptyOperator(task_id=WARNING)]
+        known: dict[str, Any] = {"settings": settings, "registry": registry}
+        FreshnessOperator(task_id=CHECK, **known) >> [
+            NoErrorsOperator(task_id=NO_ERRORS, **known),
+            NoWarningsOperator(task_id=NO_WARNINGS, **known),
+        ]
     return dag

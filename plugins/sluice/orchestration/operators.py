@@ -13,6 +13,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from sluice.errors import ConfigError
+from sluice.orchestration.parameters import refuse_unknown
 from sluice.orchestration.pools import DBT_POOL, LOAD_POOL
 from sluice.orchestration.retries import DELAY_AFTER_A_KILL, RETRIES, RetryByClass
 from sluice.pipeline import steps
@@ -57,6 +58,15 @@ class EngineOperator(BaseOperator):
         )
         self._settings = settings
         self._registry = registry
+
+    def pre_execute(self, context: Any) -> None:
+        """Refuse a run with parameters that the DAG does not have, in its first tasks.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        if not self.upstream_task_ids:
+            refuse_unknown(self.dag_id, context["params"], self.dag.params)
 
 
 class StepOperator(EngineOperator):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, LiteralString
 
 from psycopg import Connection
 
@@ -17,13 +17,24 @@ State = Literal["fresh", "warn", "error"]
 
 # A replay brings nothing new. As a range, so that the index on source and load_id is taken: see
 # overview.py.
-_NEWEST_LOAD = """
-select loaded_at from ops.loads
-where source between %s and %s and outcome = 'loaded' and delivery_kind <> 'same_again'
-order by source, load_id desc limit 1
+_NEWEST_LOADS = """
+select wanted.source, loaded_at
+from unnest(%s::text[]) as wanted (source)
+cross join lateral (
+    select loaded_at from ops.loads
+    where loads.source between wanted.source and wanted.source
+        and outcome = 'loaded' and delivery_kind <> 'same_again'
+    order by loads.source, load_id desc limit 1
+) as newest
 """
-_NEWEST_PUBLICATION = """
-select published_at from ops.publications where pipeline = %s order by publication_id desc limit 1
+_NEWEST_PUBLICATIONS = """
+select wanted.pipeline, published_at
+from unnest(%s::text[]) as wanted (pipeline)
+cross join lateral (
+    select published_at from ops.publications
+    where publications.pipeline between wanted.pipeline and wanted.pipeline
+    order by publications.pipeline, publication_id desc limit 1
+) as newest
 """
 
 
@@ -83,24 +94,31 @@ def freshness_states(
 def overdue_error(states: Sequence[FreshnessState]) -> OverdueError | None:
     """One error that names everything that is late by more than its ``error_after``."""
     late = [str(state) for state in states if state.state == "error"]
-    if not late:
-        return None
+    return too_old(late) if late else None
+
+
+def too_old(late: Sequence[str]) -> OverdueError:
+    """The error of what is late by more than its ``error_after``, in words."""
     return OverdueError(
         "Too old:\n  " + "\n  ".join(late), "Ask who delivers it, or look at why it was not loaded."
     )
 
 
 def _states(connection: Connection, registry: Registry, now: datetime) -> Iterator[FreshnessState]:
-    for name, source in registry.sources.items():
-        if source.freshness:
-            row = connection.execute(_NEWEST_LOAD, (name, name)).fetchone()
-            newest = row[0] if row else None
-            yield _judged("source", name, source.freshness, newest, now)
-    for name, pipeline in sorted(registry.pipelines.items()):
-        if pipeline.freshness:
-            row = connection.execute(_NEWEST_PUBLICATION, (name,)).fetchone()
-            newest = row[0] if row else None
-            yield _judged("pipeline", name, pipeline.freshness, newest, now)
+    sources = {name: each.freshness for name, each in registry.sources.items() if each.freshness}
+    pipelines = {
+        name: each.freshness for name, each in sorted(registry.pipelines.items()) if each.freshness
+    }
+    loaded = _newest(connection, _NEWEST_LOADS, [*sources])
+    published = _newest(connection, _NEWEST_PUBLICATIONS, [*pipelines])
+    for name, allowed in sources.items():
+        yield _judged("source", name, allowed, loaded.get(name), now)
+    for name, allowed in pipelines.items():
+        yield _judged("pipeline", name, allowed, published.get(name), now)
+
+
+def _newest(connection: Connection, query: LiteralString, names: list[str]) -> dict[str, datetime]:
+    return dict(connection.execute(query, (names,)).fetchall())
 
 
 def _judged(

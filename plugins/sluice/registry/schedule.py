@@ -92,6 +92,12 @@ class Schedule(RegistryModel):
         before: datetime = croniter(self.cron, local).get_prev(datetime)
         return before
 
+    def time_after(self, moment: datetime) -> datetime:
+        """The next time of ``cron`` after a moment that has a time zone."""
+        local = moment.astimezone(ZoneInfo(self.timezone))
+        after: datetime = croniter(self.cron, local).get_next(datetime)
+        return after
+
 
 class ApproveWhen(RegistryModel):
     """Which publications a person has to approve: those that change more in any mart.

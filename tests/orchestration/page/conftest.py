@@ -11,13 +11,13 @@ import pytest
 from airflow.api_fastapi.app import _AuthManagerState
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 from jwt import InvalidTokenError
 
 from sluice.loading import load_source, make_missing_tables
 from sluice.orchestration.page.app import build_app
-from sluice.orchestration.page.plugin import PREFIX
+from sluice.orchestration.page.plugin import PREFIX, mounted
 from sluice.registry import Registry, load_registry
 from sluice.settings import Settings
 
@@ -41,17 +41,59 @@ class Users(SimpleAuthManager):
         super().__init__()
         self.reads: set[str] = {"shop", "other"}
         self.reads_all = False
+        self.may_start = True
+        self.name = "ann"
 
     async def get_user_from_token(self, token: str) -> SimpleAuthManagerUser:
         if token != self.token:
             raise InvalidTokenError("not ours")
-        return SimpleAuthManagerUser(username="ann", role="viewer")
+        return SimpleAuthManagerUser(username=self.name, role="viewer")
 
     def get_authorized_dag_ids(self, **_: Any) -> set[str]:
         return self.reads
 
-    def is_authorized_dag(self, **_: Any) -> bool:
-        return self.reads_all
+    def is_authorized_dag(self, *, method: str, **_: Any) -> bool:
+        return self.reads_all if method == "GET" else self.may_start
+
+    def generate_jwt(self, user: Any, *, expiration_time_in_seconds: int = 0) -> str:
+        assert 0 < expiration_time_in_seconds <= 60
+        return f"{user.username}'s"
+
+
+class Airflow:
+    """Stands in for the interface by which runs are started and read."""
+
+    def __init__(self, users: Users) -> None:
+        self.users = users
+        self.runs: dict[str, dict[str, Any]] = {}
+
+    def mount(self, page: FastAPI) -> FastAPI:
+        """The application with the page in it, as Airflow mounts it."""
+        app = FastAPI()
+
+        async def mounted_page(scope: Any, receive: Any, send: Any) -> None:
+            await page(mounted(scope), receive, send)
+
+        app.mount(PREFIX, mounted_page)
+        app.post("/api/v2/dags/{dag_id}/dagRuns", status_code=201)(self.start)
+        app.get("/api/v2/dags/{dag_id}/dagRuns/{run_id}")(self.read)
+        return app
+
+    async def start(self, dag_id: str, request: Request) -> dict[str, Any]:
+        body = await request.json()
+        if not self.users.may_start:
+            raise HTTPException(403, "Forbidden")
+        if body["dag_run_id"] in self.runs:
+            raise HTTPException(409, "there")
+        name = request.headers["authorization"].removeprefix("Bearer ").removesuffix("'s")
+        run = {"dag_id": dag_id, "state": "queued", "triggering_user_name": name, **body}
+        self.runs[body["dag_run_id"]] = run
+        return run
+
+    async def read(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        if self.runs.get(run_id, {}).get("dag_id") != dag_id:
+            raise HTTPException(404, "no such run")
+        return self.runs[run_id]
 
 
 @pytest.fixture
@@ -72,12 +114,18 @@ def registry(settings: Settings) -> Registry:
 
 
 @pytest.fixture
-def page(settings: Settings, registry: Registry, users: Users) -> Iterator[TestClient]:
+def airflow(users: Users) -> Airflow:
+    return Airflow(users)
+
+
+@pytest.fixture
+def page(
+    settings: Settings, registry: Registry, users: Users, airflow: Airflow
+) -> Iterator[TestClient]:
     """The page as Airflow mounts it, asked by a user who is logged in."""
-    airflow = FastAPI()
-    airflow.mount(PREFIX, build_app(settings))
+    app = airflow.mount(build_app(settings))
     cookies = {"_token": users.token}
-    with TestClient(airflow, base_url=f"http://testserver{PREFIX}", cookies=cookies) as client:
+    with TestClient(app, base_url=f"http://testserver{PREFIX}", cookies=cookies) as client:
         yield client
 
 

@@ -8,23 +8,40 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
+from sluice.orchestration.page import actions, views
 from sluice.orchestration.page.app import build_app
 from sluice.orchestration.page.plugin import SluicePlugin
-from sluice.orchestration.page.views import router
 from sluice.settings import Settings
 from tests.orchestration.page.conftest import Ledger, Users
 
-VIEWS = [route.path for route in router.routes if isinstance(route, APIRoute)]
-VALUES = {"load_id": "1", "build_id": "1", "name": "orders", "node": "model.sluice.x"}
+ROUTES = [
+    route
+    for router in (views.router, actions.router)
+    for route in router.routes
+    if isinstance(route, APIRoute)
+]
+VIEWS = [(method, route.path) for route in ROUTES for method in route.methods]
+VALUES = {
+    "load_id": "1",
+    "build_id": "1",
+    "name": "orders",
+    "node": "model.sluice.x",
+    "dag_id": "sluice_replay",
+    "run_id": "x",
+}
 
 
-@pytest.mark.parametrize("path", VIEWS)
+@pytest.mark.parametrize(("method", "path"), VIEWS)
 @pytest.mark.parametrize("token", [None, "forged"])
-def test_no_view_is_open_to_strangers(page: TestClient, path: str, token: str | None) -> None:
+def test_no_view_is_open_to_strangers(
+    page: TestClient, method: str, path: str, token: str | None
+) -> None:
     page.cookies.clear()
     if token:
         page.cookies["_token"] = token
-    response = page.get(path.format(**VALUES))
+    response = page.request(
+        method, path.format(**VALUES), headers={"Sec-Fetch-Site": "same-origin"}
+    )
     assert response.status_code == (403 if token else 401)
     assert "orders" not in response.text
 
@@ -33,7 +50,7 @@ def test_nothing_but_views_and_their_style_is_served(
     settings: Settings, page: TestClient, users: Users
 ) -> None:
     paths = {route.path for route in build_app(settings).routes}  # type: ignore[attr-defined]
-    assert paths == {*VIEWS, "/static"}
+    assert paths == {*(route.path for route in ROUTES), "/static"}
     page.cookies.clear()
     for name in ("style.css", "page.js"):
         assert page.get(f"/static/{name}").status_code == 200

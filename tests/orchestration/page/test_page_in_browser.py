@@ -119,18 +119,44 @@ def test_a_user_goes_from_the_navigation_to_a_rejected_record_and_on(
     page.goto(address)
     before, orders = len(delivered.runs("sluice_replay")), len(delivered.runs())
     frame.get_by_role("link", name="Load it again").click()
-    page.wait_for_url("**/dags/sluice_replay")
-    page.get_by_test_id("trigger-dag-button").click()
-    assert page.locator("iframe").count() == 0
-    page.locator("#element_source input[role=combobox]").fill("orders")
-    page.get_by_role("option", name="orders").click()
-    page.fill("#element_files", "<b>mixed&.csv")
-    page.get_by_test_id("trigger-dag-submit").click()
+    frame.get_by_role("heading", name="Load again: <b>mixed&.csv").wait_for()
+    frame.get_by_role("button", name="Load it again").click()
+    frame.get_by_role("heading", name="sluice_replay").wait_for()
+    (run,) = delivered.runs("sluice_replay")[: len(delivered.runs("sluice_replay")) - before]
+    assert run["triggering_user_name"] == airflow_address(delivered.settings).user
+    assert run["conf"] == {"source": "orders", "files": ["<b>mixed&.csv"]}
     assert delivered.wait_until_idle("sluice_replay", after=before)["state"] == "success"
     delivered.wait_until_idle(after=orders)
+    frame.get_by_role("link", name="look again").click()
+    frame.get_by_text("success", exact=True).wait_for()
+    frame.get_by_role("link", name=run["dag_run_id"]).click()
+    page.wait_for_url("**/dags/sluice_replay/runs/**")
+    page.get_by_text("all_loaded", exact=True).first.wait_for()
     page.goto(address)
     frame.get_by_role("heading", name="The same file before and after").wait_for()
     frame.get_by_text("same again").wait_for()
+    assert complaints == []
+
+
+def test_a_user_withdraws_a_file(delivered: Instance, browser: Any, login: Any) -> None:
+    runs, forms = len(delivered.runs()), len(delivered.runs("sluice_withdraw"))
+    orders = delivered.orders()
+    delivered.shop.drop("regretted.csv", "7101,ink,2\n")
+    delivered.wait_for_orders(orders + 1)
+    delivered.wait_until_idle(after=runs)
+    complaints: list[str] = []
+    page = opened(browser, login, complaints, viewport=DESK)
+    page.goto(f"{airflow_address(delivered.settings).url}/plugin/sluice/sluice/sources/orders")
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("link", name="regretted.csv").first.click()
+    frame.get_by_role("link", name="Withdraw this file").click()
+    frame.get_by_role("link", name="Cancel").click()
+    frame.get_by_role("link", name="Withdraw this file").click()
+    frame.get_by_role("button", name="Withdraw it").click()
+    frame.get_by_role("heading", name="sluice_withdraw").wait_for()
+    assert delivered.wait_until_idle("sluice_withdraw", after=forms)["state"] == "success"
+    delivered.wait_for_orders(orders)
+    delivered.wait_until_idle(after=runs + 1)
     assert complaints == []
 
 
@@ -202,7 +228,7 @@ def test_every_view_fits_and_keeps_its_policy(
     complaints: list[str] = []
     page = opened(browser, login, complaints, viewport=size)
     todo, seen = [f"{base}/", f"{base}/publications"], []
-    while todo and len(seen) < 12:
+    while todo and len(seen) < 16:
         seen.append(todo.pop(0))
         answer = page.goto(seen[-1])
         assert answer.status == 200, seen[-1]
@@ -212,4 +238,6 @@ def test_every_view_fits_and_keeps_its_policy(
         todo += [each for each in links if each.startswith(base) and each not in [*seen, *todo]]
     kinds = {path.removeprefix(base).split("/")[1] for path in seen}
     assert {"", "sources", "loads", "publications", "pipelines", "builds"} <= kinds
+    assert any(path.endswith("/withdraw") for path in seen)
+    assert any(path.endswith("/replay") for path in seen)
     assert complaints == []

@@ -94,7 +94,7 @@ def test_a_load_says_what_happened(page: TestClient, ledger: Ledger) -> None:
     assert "x,pen,3" in text
     assert "Published by no pipeline yet" in text
     assert "Withdraw this file" in text
-    assert "/dags/sluice_withdraw" in links(page, f"/loads/{first}")
+    assert f"/sluice/loads/{first}/withdraw" in links(page, f"/loads/{first}")
 
     build = ledger.build()
     ledger.publish(build, (first,))
@@ -163,7 +163,7 @@ def test_rejects_are_paged_and_downloaded(
 def test_publications_show_each_pipeline(page: TestClient, ledger: Ledger) -> None:
     load_id = ledger.deliver("a.csv", "1,ink,2\n")
     assert re.search(
-        r"shop never none yet: it runs as soon as something arrives 1 DAG",
+        r"shop never none yet: it runs when files have arrived completely 1 DAG",
         shown(page, "/publications"),
     )
     assert "Nothing was built yet" in shown(page, "/pipelines/shop")
@@ -276,6 +276,16 @@ def test_what_is_late_is_marked(page: TestClient, settings: Settings, ledger: Le
     assert "stock late nothing yet" in shown(page, "/")
     assert "no delivery was ever loaded; it may be 1 day old" in shown(page, "/sources/stock")
     assert "other never late" in shown(page, "/publications")
+    text = shown(page, "/")
+    assert (
+        "Late: source stock: no delivery was ever loaded; it may be 1 day old"
+        " pipeline other: was never published; it may be 1 day old"
+    ) in text
+    entry = settings.registry / "sources" / "stock.yml"
+    entry.write_text(entry.read_text().replace("error_after", "warn_after"))
+    text = shown(page, "/")
+    assert "Late: pipeline other: was never published" in text
+    assert "Late, as a warning: source stock: no delivery was ever loaded" in text
 
 
 def test_nothing_that_came_from_outside_is_markup(page: TestClient, ledger: Ledger) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import Depends, HTTPException, Request
 
+from sluice.orchestration.page.airflow_api import may_start
 from sluice.registry import Registry, Source
+
+
+def _nothing(dag_id: str) -> bool:  # noqa: ARG001
+    return False
 
 
 @dataclass(frozen=True)
@@ -21,11 +28,13 @@ class Visible:
         pipelines: the names of those pipelines, sound or broken, by name.
         sources: the sources that these are built from, by name; those that no pipeline uses are
             seen by who may read every DAG.
+        may_start: whether the user may start a DAG.
     """
 
     registry: Registry
     pipelines: tuple[str, ...]
     sources: dict[str, Source]
+    may_start: Callable[[str], bool] = _nothing
 
     def source(self, name: str) -> Source:
         """A source that the user may see.
@@ -61,7 +70,8 @@ def visible(request: Request, user: GetUserDep) -> Visible:
     if sees_all:
         used = {source for each in registry.pipelines.values() for source in each.sources}
         sources |= registry.sources.keys() - used
-    return Visible(registry, pipelines, {name: registry.sources[name] for name in sorted(sources)})
+    by_name = {name: registry.sources[name] for name in sorted(sources)}
+    return Visible(registry, pipelines, by_name, partial(may_start, user))
 
 
 VisibleDep = Annotated[Visible, Depends(visible)]

@@ -14,9 +14,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from sluice.errors import SluiceError
+from sluice.orchestration.page import actions, views
 from sluice.orchestration.page.instance import Instance
 from sluice.orchestration.page.rendering import Renderer
-from sluice.orchestration.page.views import router
 from sluice.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ def build_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Sluice", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.instance = Instance(settings)
     app.state.render = Renderer()
-    app.include_router(router)
+    app.include_router(views.router)
+    app.include_router(actions.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _refused)

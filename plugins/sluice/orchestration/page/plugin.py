@@ -13,6 +13,9 @@ from airflow.sdk.plugins_manager import AirflowPlugin
 
 PREFIX = "/sluice"
 
+# Under this key a request's scope has the application that the page is mounted in, Airflow's own.
+AIRFLOW_APP = "sluice.airflow_app"
+
 
 @cache
 def _app() -> Any:
@@ -24,7 +27,12 @@ def _app() -> Any:
 
 async def page(scope: Any, receive: Any, send: Any) -> None:
     """The page as an ASGI application."""
-    await _app()(scope, receive, send)
+    await _app()(mounted(scope), receive, send)
+
+
+def mounted(scope: Any) -> Any:
+    """A request's scope that says what the page is mounted in, whose place the page takes there."""
+    return {**scope, AIRFLOW_APP: scope.get("app")}
 
 
 class SluicePlugin(AirflowPlugin):

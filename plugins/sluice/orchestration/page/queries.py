@@ -129,7 +129,7 @@ order by wanted.pipeline
 
 # A run takes all that is pending at once: what is pending lies among the newest loads.
 _PENDING = """
-select wanted.pipeline, count(*) as pending
+select wanted.pipeline, wanted.source, count(*) as pending
 from unnest(%(pipelines)s::text[], %(sources)s::text[]) as wanted (pipeline, source)
 cross join lateral (
     select load_id
@@ -143,7 +143,7 @@ where not exists (
     select from ops.published_loads
     where published_loads.pipeline = wanted.pipeline and published_loads.load_id = recent.load_id
 )
-group by wanted.pipeline
+group by wanted.pipeline, wanted.source
 """
 
 _BUILD_COLUMNS = """
@@ -298,8 +298,10 @@ def pipelines(connection: Connection, names: Sequence[str]) -> list[Row]:
     return _rows(connection, _PIPELINES, pipelines=list(names))
 
 
-def pending(connection: Connection, sources: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """How many of the newest loads each pipeline's gold lacks.
+def pending(
+    connection: Connection, sources: Sequence[tuple[str, str]]
+) -> dict[str, dict[str, int]]:
+    """How many of the newest loads of each source each pipeline's gold lacks, where it lacks any.
 
     Args:
         connection: to the ledger.
@@ -309,8 +311,10 @@ def pending(connection: Connection, sources: Sequence[tuple[str, str]]) -> dict[
         "pipelines": [pipeline for pipeline, _ in sources],
         "sources": [source for _, source in sources],
     }
-    rows = _rows(connection, _PENDING, most=MOST_PENDING, **columns)
-    return {row["pipeline"]: row["pending"] for row in rows}
+    found: dict[str, dict[str, int]] = {pipeline: {} for pipeline, _ in sources}
+    for row in _rows(connection, _PENDING, most=MOST_PENDING, **columns):
+        found[row["pipeline"]][row["source"]] = row["pending"]
+    return found
 
 
 def builds(connection: Connection, pipeline: str, before: int | None, count: int) -> list[Row]:

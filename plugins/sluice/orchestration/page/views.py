@@ -20,8 +20,10 @@ from sluice.orchestration.page.contract import column_lines, contract_lines
 from sluice.orchestration.page.drawing import chart, loads_chart
 from sluice.orchestration.page.instance import Instance, Look
 from sluice.orchestration.page.rendering import HEADERS
+from sluice.orchestration.page.timetable import missed_inputs, timetables
 from sluice.pipeline.freshness import FreshnessState, freshness_states
 from sluice.publishing.approval import find_held
+from sluice.registry import Pipeline
 from sluice.warehouse.rejected_rows import counts_by_reason, rejected_rows
 
 # No view without a user: it stands here, so that none can forget it.
@@ -51,7 +53,8 @@ def _instance(request: Request) -> Instance:
 InstanceDep = Annotated[Instance, Depends(_instance)]
 
 
-def _render(request: Request, template: str, **values: Any) -> HTMLResponse:
+def render(request: Request, template: str, **values: Any) -> HTMLResponse:
+    """A template with its values."""
     response: HTMLResponse = request.app.state.render(request, template, **values)
     return response
 
@@ -67,14 +70,18 @@ def landing_zone(
     with instance.connect() as connection:
         last = queries.last_deliveries(connection, list(seen.sources))
         recent = queries.recent_loads(connection, names, SPARKLINE)
-        freshness = _freshness(connection, seen, sources=names)
-    return _render(
+        sources = _freshness(connection, seen, sources=list(seen.sources))
+        pipelines = _freshness(connection, seen, pipelines=seen.pipelines)
+        missed = missed_inputs(connection, seen.pipelines)
+    return render(
         request,
         "landing_zone.html",
+        failures=[each[0] for each in missed.values() if each[0].has_failed and each[0].is_newest],
         sources=[seen.sources[name] for name in names],
         waiting=_waiting(look),
         look=look,
-        freshness=freshness,
+        freshness=sources,
+        late=_late([*sources.values(), *pipelines.values()]),
         last=last,
         charts={name: loads_chart(loads, SPARKLINE) for name, loads in recent.items()},
         attention=[name for name in seen.sources if _wants_attention(last.get(name))],
@@ -105,6 +112,11 @@ def _freshness(
         pipelines={name: declared[name] for name in pipelines if name in declared},
     )
     return {state.name: state for state in freshness_states(connection, shown)}
+
+
+def _late(states: Sequence[FreshnessState]) -> dict[str, list[FreshnessState]]:
+    """What is late, by how late it is."""
+    return {kind: [state for state in states if state.state == kind] for kind in ("error", "warn")}
 
 
 def _wants_attention(last: queries.Row | None) -> bool:
@@ -140,14 +152,15 @@ def source(
         loads = queries.loads(connection, name, before, PAGE + 1)
         recent = queries.recent_loads(connection, [name], SPARKLINE)[name]
         freshness = _freshness(connection, seen, sources=[name])
-    return _render(
+    return render(
         request,
         "source.html",
         source=declared,
         folder=str(landing_folder(instance.settings, declared)),
         contract=contract_lines(declared),
         columns=column_lines(declared),
-        pipelines=_pipelines_of(seen, name),
+        pipelines=pipelines_of(seen, name),
+        may_replay=seen.may_start(REPLAY_DAG),
         freshness=freshness.get(name),
         look=look,
         waiting=_waiting(look).get(name),
@@ -158,7 +171,8 @@ def source(
     )
 
 
-def _pipelines_of(seen: Visible, source: str) -> list[str]:
+def pipelines_of(seen: Visible, source: str) -> list[str]:
+    """The names of the sound pipelines of a source that the user may see."""
     pipelines = seen.registry.pipelines
     return [
         name for name in seen.pipelines if name in pipelines and source in pipelines[name].sources
@@ -180,8 +194,8 @@ def load(
 ) -> HTMLResponse:
     """A load: what happened, and each record that could not be loaded."""
     with instance.connect() as connection:
-        entry = _visible_load(seen, queries.load(connection, load_id))
-        pipelines = _pipelines_of(seen, entry["source"])
+        entry = visible_load(seen, queries.load(connection, load_id))
+        pipelines = pipelines_of(seen, entry["source"])
         with connection.transaction():
             records = list(rejected_rows(connection, [load_id], RECORDS + 1, after=after))
         values = {
@@ -193,13 +207,13 @@ def load(
             ),
         }
     more = len(records) > RECORDS
-    return _render(
+    return render(
         request,
         "load.html",
         load=entry,
         most_counted=MOST_COUNTED,
-        withdraw_dag=WITHDRAW_DAG,
-        replay_dag=REPLAY_DAG,
+        may_withdraw=seen.may_start(WITHDRAW_DAG),
+        may_replay=seen.may_start(REPLAY_DAG),
         records=records[:RECORDS],
         after=after,
         next_after=records[RECORDS - 1].row_number if more else None,
@@ -207,7 +221,12 @@ def load(
     )
 
 
-def _visible_load(seen: Visible, entry: queries.Row | None) -> queries.Row:
+def visible_load(seen: Visible, entry: queries.Row | None) -> queries.Row:
+    """An entry of the ledger that the user may see.
+
+    Raises:
+        HTTPException: 404, whether there is none or it is hidden.
+    """
     if entry is None or entry["source"] not in seen.sources:
         raise HTTPException(404, "There is no such load that you may see.")
     return entry
@@ -217,7 +236,7 @@ def _visible_load(seen: Visible, entry: queries.Row | None) -> queries.Row:
 def rejects(instance: InstanceDep, seen: VisibleDep, load_id: Id) -> StreamingResponse:
     """The rejected records of a load, as ``sluice rejects --export`` writes them."""
     with instance.connect() as connection:
-        entry = _visible_load(seen, queries.load(connection, load_id))
+        entry = visible_load(seen, queries.load(connection, load_id))
     declared = seen.source(entry["source"])
     columns = export_columns(declared, [entry["file_columns"]])
 
@@ -233,21 +252,35 @@ def rejects(instance: InstanceDep, seen: VisibleDep, load_id: Id) -> StreamingRe
 @router.get("/publications")
 def publications(request: Request, instance: InstanceDep, seen: VisibleDep) -> HTMLResponse:
     """Each pipeline: what is pending, the newest build, the newest publication."""
-    sound = [name for name in seen.pipelines if name in seen.registry.pipelines]
-    pairs = [(name, source) for name in sound for source in seen.registry.pipelines[name].sources]
+    declared = seen.registry.pipelines
+    sound = [declared[name] for name in seen.pipelines if name in declared]
+    look = instance.look()
     with instance.connect() as connection:
         rows = queries.pipelines(connection, seen.pipelines)
-        pending = queries.pending(connection, pairs)
+        pending = _pending(connection, sound)
+        runs = timetables(connection, sound, _arrived(look), pending)
         freshness = _freshness(connection, seen, pipelines=seen.pipelines)
-    return _render(
+    return render(
         request,
         "publications.html",
         pipelines=rows,
         freshness=freshness,
-        pending=pending,
+        pending={name: sum(counts.values()) for name, counts in pending.items()},
         most_pending=queries.MOST_PENDING,
-        declared=seen.registry.pipelines,
+        timetables=runs,
     )
+
+
+def _pending(connection: Connection, pipelines: Sequence[Pipeline]) -> dict[str, dict[str, int]]:
+    """How many loads of each source each pipeline's gold lacks."""
+    found: dict[str, dict[str, int]] = {pipeline.name: {} for pipeline in pipelines}
+    pairs = [(pipeline.name, source) for pipeline in pipelines for source in pipeline.sources]
+    return found | queries.pending(connection, pairs)
+
+
+def _arrived(look: Look) -> frozenset[str]:
+    """The sources of which settled deliveries lie in the landing zone."""
+    return frozenset(name for name, there in _waiting(look).items() if there["settled"])
 
 
 @router.get("/pipelines/{name}")
@@ -256,13 +289,21 @@ def pipeline(
 ) -> HTMLResponse:
     """A pipeline: its builds, and what each published."""
     _check_pipeline(seen, name)
+    declared = seen.registry.pipelines.get(name)
+    sound = [declared] if declared else []
+    look = instance.look()
     with instance.connect() as connection:
         builds = queries.builds(connection, name, before, PAGE + 1)
-    return _render(
+        pending = _pending(connection, sound)
+        runs = timetables(connection, sound, _arrived(look), pending)
+    return render(
         request,
         "pipeline.html",
         name=name,
-        declared=seen.registry.pipelines.get(name),
+        declared=declared,
+        timetable=runs.get(name),
+        pending=sum(pending.get(name, {}).values()),
+        most_pending=queries.MOST_PENDING,
         problems=seen.registry.broken_pipelines.get(name, ()),
         builds=builds[:PAGE],
         before=before,
@@ -287,7 +328,7 @@ def build(request: Request, instance: InstanceDep, seen: VisibleDep, build_id: I
         marts = queries.marts(connection, publication) if publication else []
         held = find_held(connection, build_id)
         failing = queries.failing_rows(connection, build_id, FAILING_ROWS)
-    return _render(
+    return render(
         request,
         "build.html",
         build=found,
@@ -316,7 +357,7 @@ def node(
         builds = queries.node_history(connection, name, node, before, HISTORY + 1)
         failing = queries.newest_failing_rows(connection, name, node)
     results = [each for each in builds[:HISTORY] if each["status"] is not None]
-    return _render(
+    return render(
         request,
         "node.html",
         pipeline=name,
