@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sluice.loading.masks import Mask
 from sluice.loading.table import RESCUED
 from sluice.loading.variants import variant_name
 from sluice.reading import headers
@@ -40,7 +41,7 @@ class Preparation:
         source: Source,
         names: Sequence[str],
         mapping: headers.Mapping,
-        masks: Mapping[str, Callable[[str], str]],
+        masks: Mapping[str, Mask],
         file_name: str,
     ) -> None:
         contract = source.schema_contract
@@ -64,6 +65,7 @@ class Preparation:
         self._position = dict(zip(self._filled, positions, strict=False))
         self._picked = None if positions == list(range(len(names))) else positions
         words, converting = null_words(source), converters(source)
+        self._null_words = words
         self._steps = [
             (index, name, words.get(name, frozenset()), converting.get(name), masks.get(name))
             for index, name in enumerate(self._filled)
@@ -180,14 +182,15 @@ class Preparation:
                 reason=f"{REJECT_CODES.get(record.code, record.code)}.".capitalize(),
                 fields=None,
             )
-        shown = list(fields)
+        shown, marked = list(fields), list(fields)
         for name, mask in self._masks.items():
             position = self._position.get(name)
             value = shown[position] if position is not None else None
-            if position is not None and value is not None:
-                shown[position] = mask(value)
+            if position is None or value is None or value in self._null_words.get(name, ()):
+                continue
+            shown[position], marked[position] = mask(value), mask.marked(value)
         raw = json.dumps(dict(zip(self._names, shown, strict=True)), ensure_ascii=False)
-        return replace(record, place=_with_raw(place, raw), fields=tuple(shown))
+        return replace(record, place=_with_raw(place, raw), fields=tuple(marked))
 
 
 def _with_raw(place: Place, raw: str) -> Place:

@@ -25,10 +25,6 @@ HEAD_BYTES = 1 << 16  # a header is a few hundred bytes; this bounds what is rea
 # PostgreSQL cuts longer names without an error, which would let two names meet.
 NAME_BYTES = 63
 
-# What an export of rejected records has beside the file's own columns: passed over when it comes
-# back.
-EXPORTED = "_reject_"
-
 # What dlt writes for these; all else that is no letter, digit or underscore becomes one of those.
 SPOKEN = str.maketrans("+-*@|", "x_xal")
 
@@ -218,14 +214,10 @@ def map_columns(names: Sequence[str], source: Source) -> Mapping:
     if tuple(names) == tuple(source.columns):
         return Mapping(tuple(source.columns), tuple(range(len(source.columns))))
     _refuse_duplicates(names)
-    fed = _fed_columns(names, source)
+    fed = fed_columns(names, source)
     absent = [name for name in source.columns if name not in fed.values()]
     _refuse_missing(absent, names, source)
-    unknown = [
-        index
-        for index, name in enumerate(names)
-        if index not in fed and not name.startswith(EXPORTED)
-    ]
+    unknown = [index for index in range(len(names)) if index not in fed]
     return Mapping(
         columns=tuple(fed.values()),
         positions=tuple(fed),
@@ -242,8 +234,14 @@ def _refuse_duplicates(names: Sequence[str]) -> None:
             )
 
 
-def _fed_columns(names: Sequence[str], source: Source) -> dict[int, str]:
-    """The column that each field feeds, by the field's index, in the file's order."""
+def fed_columns(names: Sequence[str], source: Source) -> dict[int, str]:
+    """The column that each field feeds, by the field's index, in the file's order.
+
+    Raises:
+        DeliveryError: two fields feed one column.
+    """
+    if tuple(names) == tuple(source.columns):
+        return dict(enumerate(source.columns))
     by_from = {column.from_: name for name, column in source.columns.items() if column.from_}
     by_name = {name for name, column in source.columns.items() if not column.from_}
     fed: dict[int, str] = {}

@@ -92,6 +92,13 @@ def rejected_files(
         ).fetchall()
 
 
+def is_delivered(connection: Connection, source: str, file_name: str) -> bool:
+    """Whether a file of this name was ever delivered."""
+    query = "select exists (select from ops.files where source = %s and file_name = %s)"
+    row = connection.execute(query, (source, file_name)).fetchone()
+    return bool(row and row[0])
+
+
 def counts_by_reason(
     connection: Connection, load_ids: list[int], most: int | None = None
 ) -> list[RejectCount]:

@@ -153,9 +153,9 @@ def test_rejects_are_paged_and_downloaded(
 
     response = page.get(f"/loads/{load_id}/rejects.csv")
     assert response.headers["content-type"] == "text/csv; charset=utf-8"
-    disposition = f'attachment; filename="rejects-orders-{load_id}.csv"'
+    disposition = f"attachment; filename*=UTF-8''a.rejects-{load_id}.csv"
     assert response.headers["content-disposition"] == disposition
-    records = list(csv.DictReader(io.StringIO(response.text)))
+    records = list(csv.DictReader(io.StringIO(response.text.removeprefix("\ufeff"))))
     assert [record["order_id"] for record in records] == ["x0", "x1", "x2", "x3", "x4"]
     assert {record["product"] for record in records} == {"'=cmd()"}
 

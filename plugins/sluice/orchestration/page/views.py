@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
@@ -12,7 +14,8 @@ from psycopg import Connection
 
 from sluice.landing.zone import landing_folder
 from sluice.loading.kept import is_kept
-from sluice.loading.reject_export import export_columns, export_lines
+from sluice.loading.reject_export import RejectExport
+from sluice.loading.reject_names import suggest_name
 from sluice.orchestration.forms import REPLAY_DAG, WITHDRAW_DAG
 from sluice.orchestration.page import queries
 from sluice.orchestration.page.access import Visible, VisibleDep, visible
@@ -22,7 +25,7 @@ from sluice.orchestration.page.instance import Instance, Look
 from sluice.orchestration.page.rendering import HEADERS
 from sluice.pipeline.freshness import FreshnessState, freshness_states
 from sluice.publishing.approval import find_held
-from sluice.warehouse.rejected_rows import counts_by_reason, rejected_rows
+from sluice.warehouse.rejected_rows import counts_by_reason, is_delivered, rejected_rows
 
 # No view without a user: it stands here, so that none can forget it.
 router = APIRouter(dependencies=[Depends(visible)])
@@ -200,6 +203,7 @@ def load(
         most_counted=MOST_COUNTED,
         withdraw_dag=WITHDRAW_DAG,
         replay_dag=REPLAY_DAG,
+        is_replaced_whole=seen.source(entry["source"]).write_disposition == "replace",
         records=records[:RECORDS],
         after=after,
         next_after=records[RECORDS - 1].row_number if more else None,
@@ -218,15 +222,20 @@ def rejects(instance: InstanceDep, seen: VisibleDep, load_id: Id) -> StreamingRe
     """The rejected records of a load, as ``sluice rejects --export`` writes them."""
     with instance.connect() as connection:
         entry = _visible_load(seen, queries.load(connection, load_id))
-    declared = seen.source(entry["source"])
-    columns = export_columns(declared, [entry["file_columns"]])
+        declared = seen.source(entry["source"])
+        name = suggest_name(
+            declared,
+            [(load_id, entry["file_name"])],
+            partial(is_delivered, connection, declared.name),
+        )
+    export = RejectExport(declared, {load_id: entry["file_columns"]})
 
     def lines() -> Iterator[str]:
         with instance.connect() as connection, connection.transaction():
-            yield from export_lines(declared, columns, rejected_rows(connection, [load_id]))
+            yield from export.lines(rejected_rows(connection, [load_id]))
 
-    name = f"rejects-{declared.name}-{load_id}.csv"
-    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    quoted = quote(name or f"rejects-{declared.name}-{load_id}.csv", safe="")
+    headers = {**HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{quoted}"}
     return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
