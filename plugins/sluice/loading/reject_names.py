@@ -47,9 +47,9 @@ def suggest_name(
         fitting = [name for name in _candidates(base, mark, source) if _fits(name, source)]
         if not fitting:
             return None
-        new = [name for name in fitting if not is_known(ledger_name(name))]
-        if new:
-            return next((name for name in new if values_in_name(source, name) == said), new[0])
+        best = next((name for name in fitting if values_in_name(source, name) == said), fitting[0])
+        if not is_known(ledger_name(best)):
+            return best
     return None
 
 
