@@ -25,7 +25,12 @@ from sluice.orchestration.page.instance import Instance, Look
 from sluice.orchestration.page.rendering import HEADERS
 from sluice.pipeline.freshness import FreshnessState, freshness_states
 from sluice.publishing.approval import find_held
-from sluice.warehouse.rejected_rows import counts_by_reason, is_delivered, rejected_rows
+from sluice.warehouse.rejected_rows import (
+    counts_by_reason,
+    is_delivered,
+    rejected_rows,
+    unmended_files,
+)
 
 # No view without a user: it stands here, so that none can forget it.
 router = APIRouter(dependencies=[Depends(visible)])
@@ -34,7 +39,7 @@ PAGE = 50  # entries of a list
 RECORDS = 20  # rejected records, which may be long
 SPARKLINE = 30  # loads
 HISTORY = 60  # builds
-OF_ATTENTION = 20  # sources
+OF_ATTENTION = 20  # sources, and rejected files
 MOST_COUNTED = 100_000  # rejected records, by reason: 0.1 s
 FAILING_ROWS = 5  # of a test, where it is one among many
 
@@ -71,16 +76,20 @@ def landing_zone(
         last = queries.last_deliveries(connection, list(seen.sources))
         recent = queries.recent_loads(connection, names, SPARKLINE)
         freshness = _freshness(connection, seen, sources=names)
+        rejected = unmended_files(connection, list(seen.sources), 1)
     return _render(
         request,
         "landing_zone.html",
+        rejected=rejected,
         sources=[seen.sources[name] for name in names],
         waiting=_waiting(look),
         look=look,
         freshness=freshness,
         last=last,
         charts={name: loads_chart(loads, SPARKLINE) for name, loads in recent.items()},
-        attention=[name for name in seen.sources if _wants_attention(last.get(name))],
+        attention=[
+            name for name in seen.sources if name in rejected or _wants_attention(last.get(name))
+        ],
         most_attention=OF_ATTENTION,
         broken={
             name: problems
@@ -143,9 +152,11 @@ def source(
         loads = queries.loads(connection, name, before, PAGE + 1)
         recent = queries.recent_loads(connection, [name], SPARKLINE)[name]
         freshness = _freshness(connection, seen, sources=[name])
+        rejected = unmended_files(connection, [name], OF_ATTENTION).get(name)
     return _render(
         request,
         "source.html",
+        rejected=rejected,
         source=declared,
         folder=str(landing_folder(instance.settings, declared)),
         contract=contract_lines(declared),
