@@ -18,6 +18,7 @@ from sluice.loading import storing
 from sluice.loading.checks import find_failures, take_failures
 from sluice.loading.copying import copy_csv, is_for_copy
 from sluice.loading.filters import FilteredReader, NoRecordMatchesError
+from sluice.loading.hiding import shown_reason
 from sluice.loading.masks import is_own_mask, masks_of
 from sluice.loading.preparing import Preparation
 from sluice.loading.progress import Meter, Tell
@@ -151,7 +152,7 @@ class Attempt:
         error: DeliveryError | None = None,
     ) -> ledger.Entry:
         """Record a delivery that brings no rows; of one with too many rejects, the first ones."""
-        reason = ledger.reject_fields(error) if error else {}
+        reason = ledger.reject_fields(shown_reason(error, self._source)) if error else {}
         sample = error.sample if isinstance(error, TooManyRejectsError) else []
         with self._connection.transaction():
             load_id, day = ledger.begin_load(self._connection)

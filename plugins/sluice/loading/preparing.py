@@ -63,6 +63,10 @@ class Preparation:
         self.columns = (*self._filled, RESCUED) if self._rescues else self._filled
         positions = [position for position, _ in in_file]
         self._position = dict(zip(self._filled, positions, strict=False))
+        # What a reader calls a column is its name in the file.
+        written = {name: names[at] for name, at in self._position.items()}
+        self._masked_names = {*masks, *(written[name] for name in masks if name in written)}
+        self._known_names = {*source.columns, *(names[at] for at in mapping.positions)}
         self._picked = None if positions == list(range(len(names))) else positions
         words, converting = null_words(source), converters(source)
         self._null_words = words
@@ -174,13 +178,13 @@ class Preparation:
         if not self._masks:
             return record
         place, fields = record.place, record.fields
+        meaning = f"{REJECT_CODES.get(record.code, record.code)}.".capitalize()
         if fields is None or len(fields) != len(self._names):
             hidden = "[masked: the record could not be taken apart, and some columns are masked]"
+            # A key of JSON is what the file says, too.
+            column = record.column if record.column in self._known_names else None
             return replace(
-                record,
-                place=_with_raw(place, hidden),
-                reason=f"{REJECT_CODES.get(record.code, record.code)}.".capitalize(),
-                fields=None,
+                record, place=_with_raw(place, hidden), reason=meaning, column=column, fields=None
             )
         shown, marked = list(fields), list(fields)
         for name, mask in self._masks.items():
@@ -190,7 +194,8 @@ class Preparation:
                 continue
             shown[position], marked[position] = mask(value), mask.marked(value)
         raw = json.dumps(dict(zip(self._names, shown, strict=True)), ensure_ascii=False)
-        return replace(record, place=_with_raw(place, raw), fields=tuple(marked))
+        reason = meaning if record.column in self._masked_names else record.reason
+        return replace(record, place=_with_raw(place, raw), reason=reason, fields=tuple(marked))
 
 
 def _with_raw(place: Place, raw: str) -> Place:
