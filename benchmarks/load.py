@@ -13,7 +13,11 @@ of the same columns, and prints the medians, their ratios and the loader's peak 
     .venv/bin/python benchmarks/load.py                      # 3,000,000 rows: about five minutes
     .venv/bin/python benchmarks/load.py --only csv bad --rows 300000 --turns 3
     .venv/bin/python benchmarks/load.py --memory             # 10 MB to 1 GB: is memory flat?
-    .venv/bin/python benchmarks/load.py --beside dlt sling   # other tools, where installed
+    .venv/bin/python benchmarks/load.py --beside dlt sling --environment ~/others   # other tools
+
+The other tools need an environment of their own (``python3 -m venv ~/others; ~/others/bin/pip
+install "dlt[postgres,duckdb]" "duckdb<2" "sling==1.4.5"``), as they
+require other packages than Airflow does.
 
 The ratio is what counts: machines are shared, so the yardstick runs beside each measurement. Exits
 with 1 below a ratio or above the memory that the project promises.
@@ -66,6 +70,12 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=PROMISED_RATIOS, default=[*PROMISED_RATIOS])
     parser.add_argument("--memory", action="store_true", help="measure memory by size instead")
     parser.add_argument("--beside", nargs="+", choices=OTHERS, default=[], help="other tools")
+    parser.add_argument(
+        "--environment",
+        type=Path,
+        default=Path(sys.prefix),
+        help="the virtual environment of the other tools",
+    )
     parser.add_argument("--load-once", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.load_once:
@@ -148,7 +158,7 @@ def measure(
             shown.append(f"{kind} {outcome['seconds']:.2f} s beside {figures['psql'][-1]:.2f} s")
         print(f"turn {turn + 1}: {', '.join(shown)}", flush=True)
     for name in arguments.beside:
-        figures[name] = [OTHERS[name](settings, clean)]
+        figures[name] = [OTHERS[name](settings, clean, arguments.environment / "bin")]
     return figures
 
 
@@ -233,11 +243,11 @@ def peak_memory() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def with_dlt(settings: Settings, file: Path) -> float:
+def with_dlt(settings: Settings, file: Path, programs: Path) -> float:
     """dlt: its CSV reader by DuckDB into PostgreSQL; seconds."""
     program = (
-        "import dlt, sys; from dlt.sources.filesystem import filesystem, read_csv_duckdb;"
-        "folder, name, uri = sys.argv[1:];"
+        "import dlt, os, sys; from dlt.sources.filesystem import filesystem, read_csv_duckdb;"
+        "folder, name = sys.argv[1:]; uri = os.environ['WAREHOUSE'];"
         "pipeline = dlt.pipeline('benchmark', destination=dlt.destinations.postgres(uri),"
         " dataset_name='dlt_benchmark', pipelines_dir=folder + '/dlt');"
         "pipeline.run((filesystem(folder, file_glob=name) | read_csv_duckdb()).with_name('events'),"
@@ -246,21 +256,31 @@ def with_dlt(settings: Settings, file: Path) -> float:
     allow_schemas(settings)
     started = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-c", program, str(file.parent), file.name, role_uri(settings, "loader")],
+        [str(programs / "python"), "-c", program, str(file.parent), file.name],
+        env={**os.environ, "WAREHOUSE": role_uri(settings, "loader")},
         check=True,
         stdout=subprocess.DEVNULL,
     )
     return time.perf_counter() - started
 
 
-def with_sling(settings: Settings, file: Path) -> float:
+def with_sling(settings: Settings, file: Path, programs: Path) -> float:
     """Sling: a file into a table, at its defaults; seconds."""
     allow_schemas(settings)
-    command = ["sling", "run", "--src-stream", f"file://{file}", "--tgt-conn", "WAREHOUSE"]
-    environment = {**os.environ, "WAREHOUSE": role_uri(settings, "loader")}
+    command = [str(programs / "sling"), "run", "--src-stream", f"file://{file}"]
+    uri = f"{role_uri(settings, 'loader')}?sslmode=disable"  # its driver demands TLS otherwise
+    environment = {**os.environ, "WAREHOUSE": uri}
     started = time.perf_counter()
     subprocess.run(
-        [*command, "--tgt-object", "sling_benchmark.events", "--mode", "full-refresh"],
+        [
+            *command,
+            "--tgt-conn",
+            "WAREHOUSE",
+            "--tgt-object",
+            "sling_benchmark.events",
+            "--mode",
+            "full-refresh",
+        ],
         env=environment,
         check=True,
         stdout=subprocess.DEVNULL,
@@ -274,7 +294,7 @@ def allow_schemas(settings: Settings) -> None:
     prepare(settings, "grant create on database sluice to sluice_loader")
 
 
-OTHERS: dict[str, Callable[[Settings, Path], float]] = {"dlt": with_dlt, "sling": with_sling}
+OTHERS: dict[str, Callable[[Settings, Path, Path], float]] = {"dlt": with_dlt, "sling": with_sling}
 
 
 def report(figures: dict[str, list[float]], size: int) -> int:

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 from psycopg import Connection
 
-from sluice.loading import SourceReport, copying, load_source, tolerant
+from sluice.loading import SourceReport, copying, load_source
 from sluice.registry import Source
 from sluice.settings import Settings
 
@@ -91,10 +91,7 @@ def shop(settings: Settings, loader: Connection) -> Shop:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _plain_from_the_first_record() -> Iterator[None]:
-    """Files as small as those of the tests would go without Arrow."""
-    with (
-        patch.object(tolerant, "BATCHES_WITHOUT_ARROW", 0),
-        patch.object(copying, "BLOCK_BYTES", 1),
-    ):
+def _blocks_of_a_record() -> Iterator[None]:
+    """Files as small as those of the tests would be one block."""
+    with patch.object(copying, "BLOCK_BYTES", 1):
         yield

@@ -171,6 +171,13 @@ def test_what_types_do_not_take_can_be_kept_aside(shop: Shop) -> None:
     ]
 
 
+def test_a_required_value_that_its_type_does_not_take_is_named(shop: Shop) -> None:
+    declare(shop, schema_contract={"data_types": "discard_value"})
+    shop.drop("a.csv", "1,ink,1\nx,pen,cheap\n")
+    assert one(shop.load()).rows_rejected == 1
+    assert rejects(shop)[0][3:5] == ("wrong_type", "order_id")
+
+
 def test_what_types_do_not_take_can_have_a_column_of_its_own(shop: Shop) -> None:
     declare(shop, schema_contract="evolve")
     shop.drop("a.csv", "1,ink,1.5\n2,pen,cheap\n3,pad,2\n")

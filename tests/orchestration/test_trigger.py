@@ -6,17 +6,21 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
 
 import pytest
 from airflow.triggers.base import TriggerEvent
 from airflow.triggers.shared_stream import SharedStreamManager
 
+from sluice.landing import quiet_folders
+from sluice.landing.local_store import LocalStore
+from sluice.landing.zone import Listing
+from sluice.orchestration import scan as scan_module
 from sluice.orchestration import trigger as trigger_module
 from sluice.orchestration.scan import LandingZoneScan, Look
 from sluice.orchestration.trigger import LandingZoneTrigger
-from sluice.settings import Settings
+from sluice.settings import Settings, StorageUrl
 from tests.orchestration.conftest import RegistryFiles
 
 # Many polls of 0.02 s: long enough for what must come, and for what must not.
@@ -271,6 +275,51 @@ def test_a_costly_scan_is_made_less_often(landing: RegistryFiles) -> None:
     assert trigger_module._pause(scan, Look({}, is_settling=False), 0.001) == 0.5
     assert trigger_module._pause(scan, Look({}, is_settling=True), 0.001) == 0.125
     assert trigger_module._pause(scan, Look({}, is_settling=True), 1.0) == pytest.approx(19)
+
+
+def test_a_look_that_waits_for_a_core_is_not_a_costly_one(
+    landing: RegistryFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = Listing()
+
+    def wait(*_: object) -> Listing:
+        time.sleep(0.2)
+        return listing
+
+    monkeypatch.setattr(scan_module, "list_folders", wait)
+    assert 0.01 <= LandingZoneScan(landing.settings).look().cost_seconds < 0.1
+    # An object store's client works in threads of its own: there is only the clock.
+    bucket = landing.settings.model_copy(update={"landing": StorageUrl("s3", "lake", "bucket")})
+    assert LandingZoneScan(bucket).look().cost_seconds >= 0.2
+
+
+def test_of_many_folders_those_that_are_empty_are_not_listed_each_time(
+    landing: RegistryFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"app_{number}" for number in range(5)]
+    landing.pipeline("apps", *names)
+    monkeypatch.setattr(quiet_folders, "LISTED_ALWAYS", 1)
+    monkeypatch.setattr(quiet_folders, "TICK_SECONDS", 0.1)
+    monkeypatch.setattr(quiet_folders, "LISTED_AFTER_SECONDS", PATIENCE_SECONDS)
+    looks: list[int] = []
+    listed = LocalStore.listed
+
+    def counted(store: LocalStore, folders: Collection[str]) -> Any:
+        looks.append(len(folders))
+        return listed(store, folders)
+
+    monkeypatch.setattr(LocalStore, "listed", counted)
+
+    async def test(events: Events) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while looks[-1:] != [1]:
+                await asyncio.sleep(0.02)
+        assert looks[0] > 5
+        for name in names:
+            landing.drop(name, "a.csv")
+            assert await events.next() == {"source": name, "deliveries": 1}
+
+    watched(test, *names)
 
 
 def test_a_trigger_runs_alone_as_well(landing: RegistryFiles) -> None:

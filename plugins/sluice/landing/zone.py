@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from sluice.landing.local_store import LocalStore
 from sluice.landing.names import LONGEST_NAME, file_system_name, ledger_name
 from sluice.landing.object_store import ObjectStore
+from sluice.landing.quiet_folders import QuietFolders
 from sluice.landing.sftp_store import SftpStore
 from sluice.landing.stores import FileState, Found, Store
 from sluice.registry import Source
@@ -30,8 +31,10 @@ __all__ = [
     "landing_store",
     "ledger_name",
     "list_deliveries",
+    "list_folders",
     "local_delivery",
     "store_at",
+    "takers_by_folder",
 ]
 
 
@@ -154,21 +157,43 @@ def list_deliveries(settings: Settings, sources: Iterable[Source]) -> Listing:
     ``settle_seconds``. Links, pipes, devices and folders are refused and never opened. An archive
     is one delivery here; ``archives`` looks into it once it is to be loaded.
     """
+    store = landing_store(settings)
+    return list_folders(settings, store, takers_by_folder(sources))
+
+
+def takers_by_folder(sources: Iterable[Source]) -> dict[str, list[Source]]:
+    """Which sources take files from each folder, in the order of the folders' names."""
     by_folder: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
         by_folder[source.landing_path].append(source)
-    store = landing_store(settings)
+    return {folder: by_folder[folder] for folder in sorted(by_folder)}
+
+
+def list_folders(
+    settings: Settings,
+    store: Store,
+    by_folder: Mapping[str, list[Source]],
+    quiet: QuietFolders | None = None,
+) -> Listing:
+    """List what has arrived in the folders of the landing zone; see ``list_deliveries``.
+
+    Args:
+        settings: the instance.
+        store: its landing zone.
+        by_folder: the sources that take files from each folder.
+        quiet: what remembers, from one look to the next, which folders are empty.
+    """
     listing = Listing()
     settled_before = time.time_ns() - int(settings.settle_seconds * 1e9)
-    for folder, entries in store.listed(sorted(by_folder)).items():
+    for folder, entries in (quiet or store).listed(by_folder).items():
         takers = by_folder[folder]
         if isinstance(entries, OSError):
             reason = f"cannot be read: {entries.strerror or entries}"
             listing.refusals += [Refusal(taker.name, "", reason) for taker in takers]
-            continue
-        sorter = _Sorter(store, folder, takers, settled_before, listing)
-        for entry in entries:
-            sorter.sort_in(entry)
+        elif entries:
+            sorter = _Sorter(store, folder, takers, settled_before, listing)
+            for entry in entries:
+                sorter.sort_in(entry)
     return listing
 
 

@@ -16,10 +16,11 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from sluice.errors import DeliveryError, printable
-from sluice.loading.relative_times import refuse_relative, time_positions
+from sluice.loading.exactness import Exactness
 from sluice.loading.table import ROW_NUMBER, bronze_table, set_next_row_number
+from sluice.reading.csv_repeats import repeated_in_bytes
 from sluice.reading.csv_strict import strictly
-from sluice.reading.headers import Header
+from sluice.reading.headers import Header, field_names
 from sluice.registry import CsvDialect, Source
 
 ENCODINGS = {"utf-8": "UTF8", "latin-1": "LATIN1", "windows-1252": "WIN1252"}
@@ -28,8 +29,7 @@ ENCODINGS = {"utf-8": "UTF8", "latin-1": "LATIN1", "windows-1252": "WIN1252"}
 # server 2-4 % of its work against a message of a megabyte.
 MESSAGE_BYTES = 1 << 15
 
-# Arrow reads so much at once: half of it takes a fifth longer. For a smaller file its import takes
-# longer than it saves.
+# Arrow reads so much at once: half of it takes a fifth longer.
 BLOCK_BYTES = 1 << 20
 
 # What ends a COPY because of what is in the file.
@@ -57,6 +57,7 @@ def is_for_copy(source: Source) -> bool:
         and dialect.quote is not None
         and dialect.comment is None
         and not dialect.trailing_delimiter
+        and not dialect.space_after_delimiter
         and source.encoding in ENCODINGS
         and all(
             source.values_of(name).says_nothing
@@ -100,16 +101,16 @@ def copy_csv(
     Raises:
         DeliveryError: PostgreSQL refuses a record; the transaction has to be rolled back.
     """
-    blocks = _blocks(strictly(_after(header.end, chunks), source.csv_dialect))
-    first = next(blocks, b"")
-    if len(first) < BLOCK_BYTES or source.encoding != "utf-8":
-        rest: Iterable[bytes] = chain([first], blocks)
-        rows = 0
-    else:
+    names = header.names or field_names(source)
+    repeated = repeated_in_bytes(names, source.csv_dialect, source.encoding)
+    blocks = _blocks(strictly(_after(header.end, chunks), source.csv_dialect, repeated))
+    rest: Iterable[bytes] = blocks
+    rows = 0
+    if source.encoding == "utf-8":
         # Imported where it is needed: Arrow alone takes 0.1 s and 40 MB.
         from sluice.loading.plain_copy import PlainPart
 
-        plain = PlainPart(source, columns, chain([first], blocks))
+        plain = PlainPart(source, columns, blocks)
         rows = _copy(
             connection,
             source,
@@ -139,7 +140,7 @@ def _copy_bytes(
     first record that has one of them.
     """
     dialect = source.csv_dialect
-    sound = refuse_relative(blocks, dialect, time_positions(source, columns))
+    sound = Exactness(source, columns).only_exact(blocks)
     options: list[Composable] = [
         SQL("delimiter {}").format(Literal(dialect.delimiter)),
         SQL("encoding {}").format(Literal(ENCODINGS[source.encoding])),

@@ -11,9 +11,8 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from sluice.loading.plain_rules import PlainRules
 from sluice.loading.table import RESCUED
-from sluice.reading.arrow_text import ArrowRecords
-from sluice.reading.fields import ColumnRecords, Fields, WrittenRecords
-from sluice.reading.plain_csv import PlainReader
+from sluice.reading.fields import Fields
+from sluice.reading.plain_csv import PlainReader, texts_of
 from sluice.reading.plain_values import NotPlainError, arrow_type, typed, typed_where_plain
 from sluice.registry import Column, Source
 
@@ -115,7 +114,7 @@ class PlainSieve:
             records: as many records.
         """
         try:
-            values, are_good = self._good(self._texts(records))
+            values, are_good = self._good(texts_of(records, list(self._columns)))
         except NotPlainError:
             return Sifted(b"", range(len(records)))
         others: Sequence[int] = ()
@@ -128,21 +127,6 @@ class PlainSieve:
         encoder = _Encoder()
         data = encoder.encode(every if are_good is None else every.filter(are_good), values)
         return Sifted(data + encoder.finish(), others)
-
-    def _texts(self, records: Sequence[Fields]) -> list[pa.Array]:
-        if isinstance(records, ArrowRecords):
-            return list(records.arrays)
-        if isinstance(records, WrittenRecords):
-            grammar = records.grammar
-            reader = PlainReader(grammar.dialect, list(self._columns))
-            block = "\n".join([*records.written, ""]).encode()
-            texts = reader.divide(block) if records.are_lines else reader.read(block)
-            if len(texts[0]) != len(records):
-                raise NotPlainError
-            return texts
-        if not isinstance(records, ColumnRecords):
-            records = ColumnRecords(list(zip(*records, strict=True)))
-        return [pa.array(column, pa.string()) for column in records.columns]
 
     def _good(self, columns: list[pa.Array]) -> tuple[dict[str, pa.Array], pa.Array | None]:
         """The values of each column, and which records are plain and right; None for all."""

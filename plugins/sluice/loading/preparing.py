@@ -49,7 +49,12 @@ class Preparation:
         self._forbidden = mapping.forbidden
         self._rescued = mapping.rescued
         self._masks = masks
-        self._rescues_values = source.keeps_bad_values
+        # A column that must have a value cannot be left without it.
+        self._may_be_left_empty = {
+            name
+            for name, column in source.columns.items()
+            if source.keeps_bad_values and column.nullable
+        }
         self._kept_as = variant_name if contract.data_types == "evolve" else str
         self._rescues = source.rescues
         given = values_in_name(source, file_name)
@@ -149,14 +154,14 @@ class Preparation:
                 try:
                     value = convert(value)
                 except ValueError as error:
-                    if not self._rescues_values:
+                    if name not in self._may_be_left_empty:
                         raise Unfit("wrong_type", name, f"{name}: {error}") from None
                     rescued[self._kept_as(name)], value = value, None
             row[index] = mask(value) if mask is not None and value is not None else value
 
     def rescue(self, row: Row, columns: Sequence[str]) -> Row | None:
-        """The row with the values of some columns kept aside; None where the contract forbids."""
-        if not self._rescues_values:
+        """The row with the values of some columns kept aside; None where it has to be rejected."""
+        if not self._may_be_left_empty.issuperset(columns):
             return None
         mended = list(row)
         rescued = json.loads(mended[-1]) if mended[-1] else {}

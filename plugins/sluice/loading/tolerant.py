@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -25,11 +25,11 @@ from sluice.landing.streams import ahead, quick_switches
 from sluice.loading.checks import broken_condition, judge_rows, try_rules
 from sluice.loading.copy_data import CopyData, copy_data
 from sluice.loading.copying import REFUSALS
+from sluice.loading.exactness import Exactness
 from sluice.loading.preparing import Preparation, Row
 from sluice.loading.rejects import Rejects
-from sluice.loading.relative_times import may_be_relative, relative_rows, time_positions
 from sluice.loading.table import bronze_table
-from sluice.loading.verdicts import CODES, frozen, type_verdicts
+from sluice.loading.verdicts import CODES, Verdict, frozen, type_verdicts
 from sluice.reading.records import BadRecord, Batch, Reader
 from sluice.registry import Source
 
@@ -41,9 +41,6 @@ BROKEN_RULE = "01S01"
 
 # Each is a megabyte of the file, some ten times that as Python's objects.
 BATCHES_AHEAD = 2
-
-# So many batches go without Arrow, whose import takes longer than it saves in a smaller file.
-BATCHES_WITHOUT_ARROW = 1
 
 
 class TolerantLoad:
@@ -62,7 +59,7 @@ class TolerantLoad:
         self._reader = reader
         self._preparation = preparation
         self._rejects = rejects
-        self._times = time_positions(source, preparation.columns)
+        self._exactness = Exactness(source, preparation.columns)
         names = map(Identifier, ("_source_row_number", *preparation.columns))
         broken = broken_condition(source)
         kept = SQL("where ({}) is not true or ops.note_broken_rule(_source_row_number)")
@@ -96,18 +93,15 @@ class TolerantLoad:
 
     def _prepared(self) -> Iterator[_Ready]:
         """Each batch, ready to be sent."""
-        sieve = None
-        for place, batch in enumerate(self._reader.batches()):
+        sieve = _sieve(self._source, self._preparation.columns)
+        for batch in self._reader.batches():
             indexes, rows, unfit = self._preparation.rows(batch)
             bad = [self._preparation.masked(record) for record in batch.bad] + unfit
-            if place == BATCHES_WITHOUT_ARROW:
-                sieve = _sieve(self._source, self._preparation.columns)
             everything = partial(_Rows.of, batch, indexes, rows)
             if sieve is None or not rows:
                 yield _Ready(bad, b"", everything(), everything)
                 continue
-            numbers = [batch.numbers[index] for index in indexes]
-            sifted = sieve.sift(numbers, rows)
+            sifted = sieve.sift(_numbers(batch, indexes), rows)
             others = [indexes[each] for each in sifted.others]
             some = _Rows.of(batch, others, [rows[each] for each in sifted.others])
             yield _Ready(bad, sifted.data, some, everything)
@@ -132,10 +126,23 @@ class TolerantLoad:
         """Copy rows; returns how many came in, and the records that did not."""
         if not some.rows:
             return 0, []
-        if self._times and may_be_relative(some.data.lines):
-            relative = relative_rows(some.rows, self._times)
-            if relative:
-                return self._load_without(some, relative)
+        if not some.rows:
+            return 0, []
+        doubtful = self._exactness.doubtful(some.rows)
+        if doubtful:
+            return self._load_doubtful(some, doubtful)
+        return self._load_exact(some)
+
+    def _load_doubtful(self, some: _Rows, doubtful: Sequence[int]) -> tuple[int, list[BadRecord]]:
+        """Load the rows but for those of which PostgreSQL would change a value."""
+        found = self._verdicts(some, doubtful)
+        sound = [position for position in range(len(some.rows)) if position not in found]
+        count, bad = self._load_exact(some.pick(sound)) if sound else (0, [])
+        more, refused = self._settle(some, found)
+        return count + more, [*bad, *refused]
+
+    def _load_exact(self, some: _Rows) -> tuple[int, list[BadRecord]]:
+        """Load rows whose values PostgreSQL keeps as they are, or refuses."""
         try:
             with self._connection.transaction():
                 count, passed_over, broken = self._copy(some)
@@ -152,16 +159,6 @@ class TolerantLoad:
             passed_over = set(range(len(some.rows)))
         more, untaken = self._judge(some, sorted(passed_over), untyped)
         return count + more, [*refused, *untaken]
-
-    def _load_without(self, some: _Rows, refused: Sequence[int]) -> tuple[int, list[BadRecord]]:
-        """Load the rows but for some that PostgreSQL would take, and that are refused."""
-        left = sorted(set(range(len(some.rows))) - set(refused))
-        rest = _Rows.of(
-            some.batch, [some.indexes[each] for each in left], [some.rows[each] for each in left]
-        )
-        count, bad = self._load(rest)
-        more, untaken = self._judge(some, refused, len(refused))
-        return count + more, [*bad, *untaken]
 
     def _broken(self, some: _Rows, positions: Sequence[int]) -> list[BadRecord]:
         """The records that break a rule."""
@@ -194,8 +191,8 @@ class TolerantLoad:
             message = f"PostgreSQL refuses the record: {error.diag.message_primary}."
             return 0, [self._reject(some, 0, code, None, message)]
         middle = len(some.rows) // 2
-        first, first_refused = self._load(some.part(slice(None, middle)))
-        second, second_refused = self._load(some.part(slice(middle, None)))
+        first, first_refused = self._load_exact(some.pick(range(middle)))
+        second, second_refused = self._load_exact(some.pick(range(middle, len(some.rows))))
         return first + second, first_refused + second_refused
 
     def _copy(self, some: _Rows) -> tuple[int, set[int], set[int]]:
@@ -231,13 +228,22 @@ class TolerantLoad:
     def _judge(
         self, some: _Rows, positions: Sequence[int], missing: int
     ) -> tuple[int, list[BadRecord]]:
-        """Why rows were passed over; where the contract says so, without their bad values."""
-        columns, rows = self._preparation.columns, {n: some.rows[n] for n in positions}
-        found = type_verdicts(self._connection, self._source, columns, rows)
+        """Find out why rows were passed over, and settle them."""
+        found = self._verdicts(some, positions)
         if len(found) != missing:
             raise InternalError(
                 f"COPY passed over {missing} records, and {len(found)} have a value to blame."
             )
+        return self._settle(some, found)
+
+    def _verdicts(self, some: _Rows, positions: Sequence[int]) -> dict[int, list[Verdict]]:
+        columns, rows = self._preparation.columns, {n: some.rows[n] for n in positions}
+        return type_verdicts(self._connection, self._source, columns, rows)
+
+    def _settle(
+        self, some: _Rows, found: Mapping[int, Sequence[Verdict]]
+    ) -> tuple[int, list[BadRecord]]:
+        """Refuse rows; or load them without their bad values, where the contract says so."""
         refused: list[BadRecord] = []
         kept: list[tuple[int, Row]] = []
         for position, verdicts in found.items():
@@ -269,6 +275,13 @@ def _sieve(source: Source, columns: Sequence[str]) -> PlainSieve | None:
         return None
 
 
+def _numbers(batch: Batch, indexes: Sequence[int]) -> Sequence[int]:
+    """The numbers of a batch's records at some indexes, ascending."""
+    if len(indexes) == len(batch.numbers):
+        return batch.numbers
+    return [batch.numbers[index] for index in indexes]
+
+
 @dataclass(frozen=True)
 class _Rows:
     """Rows of one batch.
@@ -289,11 +302,13 @@ class _Rows:
 
     @classmethod
     def of(cls, batch: Batch, indexes: Sequence[int], rows: Sequence[Row]) -> _Rows:
-        numbers = [batch.numbers[index] for index in indexes]
+        numbers = _numbers(batch, indexes)
         return cls(batch, indexes, rows, numbers, copy_data(numbers, rows))
 
-    def part(self, which: slice) -> _Rows:
-        return _Rows.of(self.batch, self.indexes[which], self.rows[which])
+    def pick(self, positions: Sequence[int]) -> _Rows:
+        """The rows at some positions, ascending."""
+        indexes = [self.indexes[position] for position in positions]
+        return _Rows.of(self.batch, indexes, [self.rows[position] for position in positions])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from psycopg import Connection
 from sluice.errors import DeliveryError
 from sluice.loading.checks import judge_rows
 from sluice.loading.preparing import Preparation, Row
-from sluice.loading.relative_times import is_relative, time_positions
+from sluice.reading.exact_values import change_of
 from sluice.reading.headers import map_columns
 from sluice.reading.records import BadRecord, Batch
 from sluice.registry import Source
@@ -55,7 +55,7 @@ def type_verdicts(
 ) -> dict[int, list[Verdict]]:
     """PostgreSQL's word on the values that their columns' types do not take.
 
-    A word that means another time each day is none of a type either, whatever PostgreSQL says.
+    And on those that PostgreSQL would take and change (``exact_values``).
 
     Args:
         connection: any.
@@ -83,12 +83,14 @@ def type_verdicts(
         for position, column, message, state in connection.execute(_JUDGE, arrays):
             verdict = Verdict(column, CODES.get(state, "wrong_type"), f"{column}: {message}.")
             found.setdefault(position, []).append(verdict)
-    times = {columns[position] for position in time_positions(source, columns)}
     for position, name, value, _ in asked:
         verdicts = found.get(position, [])
-        if name in times and is_relative(value) and name not in {each.column for each in verdicts}:
-            reason = f'{name}: "{value}" means another time each day.'
-            found[position] = [*verdicts, Verdict(name, "wrong_type", reason)]
+        if name in {each.column for each in verdicts}:
+            continue
+        change = change_of(value, source.columns[name])
+        if change is not None:
+            verdict = Verdict(name, change.code, f"{name}: {change.reason}")
+            found[position] = [*verdicts, verdict]
     return dict(sorted(found.items()))
 
 

@@ -11,14 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sluice.landing.zone import FileState, landing_store, list_deliveries
-from sluice.registry import Registry, read_registry
+from sluice.landing.local_store import LocalStore
+from sluice.landing.quiet_folders import QuietFolders
+from sluice.landing.stores import Store
+from sluice.landing.zone import FileState, landing_store, list_folders, takers_by_folder
+from sluice.registry import Registry, Source, read_registry
 from sluice.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 # How often the registry's files are looked at: 1,000 of them cost 5 ms.
 REGISTRY_SECONDS = 2.0
+# What a second of waiting for folders of this machine counts as, beside the core's own time: so a
+# slow network disk is asked for half of the time at most, where a twentieth of a core is allowed.
+WAITING_COSTS = 0.05
 
 Waiting = Mapping[str, frozenset[tuple[str, FileState]]]
 
@@ -30,10 +36,12 @@ class Look:
     Attributes:
         waiting: the settled deliveries of each source that has any: name and state.
         is_settling: whether files lie there that may still be written.
+        cost_seconds: how long a core was busy with it, as far as that can be known.
     """
 
     waiting: Waiting
     is_settling: bool
+    cost_seconds: float = 0.0
 
 
 @dataclass
@@ -46,6 +54,9 @@ class LandingZoneScan:
 
     settings: Settings
     _current: CurrentRegistry = field(init=False)
+    _store: Store = field(init=False)
+    _quiet: QuietFolders | None = field(init=False)
+    _takers: Mapping[str, list[Source]] = field(default_factory=dict)
     _registry: Registry | None = None
     _registry_seen_at: float = 0.0
     _failures: dict[str, str] = field(default_factory=dict)
@@ -53,17 +64,21 @@ class LandingZoneScan:
     def __post_init__(self) -> None:
         """Read nothing yet."""
         self._current = CurrentRegistry(self.settings.project)
+        self._store = store = landing_store(self.settings)
+        self._quiet = QuietFolders(store) if isinstance(store, LocalStore) else None
 
     def look(self) -> Look:
-        """List every folder once; never raises for what lies in the landing zone."""
-        registry = self.registry()
-        listing = list_deliveries(self.settings, tuple(registry.sources.values()))
+        """Look at every folder once; never raises for what lies in the landing zone."""
+        self.registry()
+        busy, clock = time.thread_time(), time.monotonic()
+        listing = list_folders(self.settings, self._store, self._takers, self._quiet)
+        cost = self._cost(time.thread_time() - busy, time.monotonic() - clock)
         failures = {
             f"the folder of source {refusal.source}": refusal.reason
             for refusal in listing.refusals
             if not refusal.file_name  # the folder itself
         }
-        if not landing_store(self.settings).is_there():
+        if not self._store.is_there():
             failures[str(self.settings.landing)] = "is not there"
         self._log_changes(failures)
         waiting: dict[str, set[tuple[str, FileState]]] = defaultdict(set)
@@ -72,7 +87,17 @@ class LandingZoneScan:
         return Look(
             {name: frozenset(files) for name, files in waiting.items()},
             is_settling=bool(listing.unsettled),
+            cost_seconds=cost,
         )
+
+    def _cost(self, busy_seconds: float, seconds: float) -> float:
+        """What a look has cost.
+
+        By the clock alone, a look that had to wait for a core counted as a dear one: on two busy
+        cores one of 10 ms took 0.5 s, and the next one came 10 s later. An object store's client
+        works in threads of its own, so the clock is all that there is.
+        """
+        return max(busy_seconds, seconds * WAITING_COSTS) if self._quiet else seconds
 
     def _log_changes(self, failures: dict[str, str]) -> None:
         for folder, reason in failures.items():
@@ -93,6 +118,7 @@ class LandingZoneScan:
             count = len(registry.sources)
             logger.info("watching %s sources below %s", count, self.settings.landing)
             self._registry = registry
+            self._takers = takers_by_folder(registry.sources.values())
         return registry
 
 

@@ -56,7 +56,6 @@ class LandingZoneTrigger(BaseEventTrigger):
         told_at = 0.0
         is_first = True
         while True:
-            started = time.monotonic()
             try:
                 look = await asyncio.to_thread(scan.look)
             except Exception:
@@ -73,7 +72,7 @@ class LandingZoneTrigger(BaseEventTrigger):
                 told_at = now
                 yield seen
             # The first look at an object store loads its client, which costs seconds once.
-            await asyncio.sleep(_pause(scan, look, 0.0 if is_first else now - started))
+            await asyncio.sleep(_pause(scan, look, 0.0 if is_first else look.cost_seconds))
             is_first = False
 
     async def filter_shared_stream(

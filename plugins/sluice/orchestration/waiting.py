@@ -232,7 +232,7 @@ class InputsTrigger(BaseEventTrigger):
 
     def _look_or_log(self, turn: Turn, seen: Inputs | None) -> Inputs | None:
         since = datetime.fromisoformat(self.since) if self.since else None
-        started = time.thread_time()
+        started = time.thread_time()  # not the clock: many at once wait for each other
         try:
             return steps.look_for(turn.settings, turn.registry, self.pipeline, since, turn.arrived)
         except Exception:
@@ -244,9 +244,6 @@ class InputsTrigger(BaseEventTrigger):
 
 
 def _take_turn(scan: LandingZoneScan, costs: list[float]) -> Turn:
-    # By the clock, as an object store's client works in threads of its own. A run's look is counted
-    # by its thread's time: many at once wait for each other.
-    started = time.monotonic()
-    arrived = frozenset(scan.look().waiting)
-    costs.append(time.monotonic() - started)
-    return Turn(scan.settings, scan.registry(), arrived, costs)
+    look = scan.look()
+    costs.append(look.cost_seconds)
+    return Turn(scan.settings, scan.registry(), frozenset(look.waiting), costs)

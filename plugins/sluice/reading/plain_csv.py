@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import csv
 
+from sluice.reading.arrow_text import ArrowRecords
+from sluice.reading.fields import ColumnRecords, Fields, WrittenRecords
 from sluice.reading.plain_values import NotPlainError
 from sluice.registry import CsvDialect
 
@@ -70,6 +72,30 @@ class PlainReader:
         except pa.ArrowInvalid:
             raise NotPlainError from None
         return [column.combine_chunks() for column in table.columns]
+
+
+def texts_of(records: Sequence[Fields], names: Sequence[str]) -> list[pa.Array]:
+    """Records as columns of text.
+
+    Args:
+        records: one or more.
+        names: what their fields are called.
+
+    Raises:
+        NotPlainError: they are written in a way that Arrow would divide differently.
+    """
+    if isinstance(records, ArrowRecords):
+        return list(records.arrays)
+    if isinstance(records, WrittenRecords):
+        reader = PlainReader(records.grammar.dialect, names)
+        block = "\n".join([*records.written, ""]).encode()
+        texts = reader.divide(block) if records.are_lines else reader.read(block)
+        if len(texts[0]) != len(records):
+            raise NotPlainError
+        return texts
+    if not isinstance(records, ColumnRecords):
+        records = ColumnRecords(list(zip(*records, strict=True)))
+    return [pa.array(column, pa.string()) for column in records.columns]
 
 
 def _is_plain(block: bytes) -> bool:

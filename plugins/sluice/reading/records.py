@@ -103,12 +103,14 @@ class Reader(Protocol):
 # count and alert by them.
 REJECT_CODES: dict[str, str] = {
     "ragged_row": "the record has more or fewer fields than the file has columns",
+    "repeated_header": "the header once more: its values are the names of the columns",
     "bad_quotes": "a quote stands where none may, or is never closed",
     "bad_encoding": "bytes that are no text in the file's encoding",
     "nul_byte": "a NUL byte, which PostgreSQL's text cannot hold",
     "bad_structure": "the record is not one of the file's format",
     "wrong_type": "a value that the column's type does not take",
     "out_of_range": "a value outside of what the column's type holds",
+    "not_exact": "a value that PostgreSQL would round, cut or take apart differently",
     "missing_value": "a value that must not be missing",
     "not_finite": "NaN or infinity where a number or a time must be",
     "not_accepted": "a value that is none of accepted_values",
