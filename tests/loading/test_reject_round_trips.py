@@ -112,6 +112,11 @@ CASES: dict[str, tuple[dict[str, Any], Write, Sequence[tuple[str, str]]]] = {
         delimited(delimiter=";"),
         PLAIN,
     ),
+    "csv, spaces": (
+        {"dialect": {"space_after_delimiter": True}},
+        delimited(space_after_delimiter=True),
+        RECORDS,
+    ),
     "csv, open ends": ({"dialect": {"trailing_delimiter": True}}, delimited(end=","), RECORDS),
     "csv, looked at": (
         {"dialect": "auto", "encoding": "auto"},
@@ -256,6 +261,10 @@ def test_empty_text_and_missing_values_stay_apart(shop: Shop) -> None:
 LOST: dict[str, tuple[dict[str, Any], bytes]] = {
     "too few fields": ({}, b"order_id,product\n1,good\n2\n"),
     "too many fields": ({}, b"order_id,product\n1,good\n2,ink,blue\n"),
+    "the header once more": (
+        {"columns": {**FIELDS, "order_id": {"data_type": "text"}}},
+        b"order_id,product\n1,good\norder_id,product\n",
+    ),
     "bad quotes": ({}, b'order_id,product\n1,good\n2,in"k\n'),
     "bytes that are no text": ({}, b"order_id,product\n1,good\n2,caf\xe9\n"),
     "a NUL byte": ({}, b"order_id,product\n1,good\n2,i\0nk\n"),

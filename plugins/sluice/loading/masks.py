@@ -2,7 +2,7 @@
 
 Bronze has the masked value. The fields of a rejected record have it with a mark around it, so that
 an export of them can come back: it says that the value is masked, and that this installation did
-it, which only the secret can tell (docs/adr/0020).
+it, which only the secret can tell (docs/adr/0021).
 """
 
 from __future__ import annotations

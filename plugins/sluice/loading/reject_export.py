@@ -25,6 +25,7 @@ BYTE_ORDER_MARK = "\ufeff"
 _NOT_AS_IT_WAS = frozenset(
     {
         "ragged_row",
+        "repeated_header",
         "bad_quotes",
         "bad_encoding",
         "nul_byte",

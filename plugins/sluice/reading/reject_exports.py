@@ -1,7 +1,7 @@
 """An export of rejected records that comes back: known by its own columns, whatever the source.
 
 Whatever a source's files are like, its export is CSV in UTF-8 with a header: the file's own
-columns, then those of ``EXPORT_COLUMNS``. See docs/adr/0020.
+columns, then those of ``EXPORT_COLUMNS``. See docs/adr/0021.
 """
 
 from __future__ import annotations
