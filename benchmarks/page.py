@@ -39,7 +39,8 @@ PROMISED_SECONDS = 0.5
 NODES = 50  # of a build
 MODEL = "model.sluice.model_1"
 
-# Builds with the results of their nodes, and as many rejected records in one load.
+# Builds with the results of their nodes, and as many rejected records in one load. A fiftieth of
+# the files was rejected and has been mended, beside the thousandth that was not.
 FILL = """
     insert into ops.transformations (pipeline, run_id, status)
     select %(pipeline)s, number::text, 'passed' from generate_series(1, %(builds)s) as number;
@@ -52,6 +53,19 @@ FILL = """
     from ops.transformations, generate_series(1, %(nodes)s) as node;
 
     update ops.loads set rows_rejected = %(loads)s where load_id = 1;
+
+    update ops.loads set
+        outcome = 'rejected', reject_code = 'wrong_type', reject_reason = 'a reason'
+    where outcome = 'skipped';
+    insert into ops.loads (
+        load_id, file_id, source, file_name, content_sha256, content_bytes, outcome,
+        delivery_kind, rows_loaded, stored_at, started_at
+    )
+    select
+        %(loads)s + row_number() over (order by load_id), file_id, source, file_name,
+        encode(sha256(load_id::text::bytea), 'hex'), 100, 'loaded', 'new', 10, now(), now()
+    from ops.loads where outcome = 'rejected' and load_id %% 50 = 3;
+
     insert into ops.rejected_rows (
         load_id, source, file_name, row_number, code, column_name, reason, raw_record
     )

@@ -36,6 +36,8 @@ class DeliveryError(SluiceError):
         code: a stable word for the reason, such as ``missing_column``.
         record: the number of the first record concerned (first after the header = 1), if known.
         column: the column concerned, if one is.
+        where_masked: the message without anything that the file says, for a source with masked
+            columns; None where there is no such message.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class DeliveryError(SluiceError):
         record: int | None = None,
         column: str | None = None,
         remedy: str = "",
+        where_masked: str | None = None,
     ) -> None:
         super().__init__(message, remedy)
+        self.where_masked = where_masked
         self.code = code
         self.record = record
         self.column = column

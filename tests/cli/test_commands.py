@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import psycopg
 import pytest
@@ -83,6 +84,28 @@ def test_run_ends_with_1_where_a_file_was_rejected(sluice: Sluice, shop: ShopPro
     assert document["publication"]["marts"]
     again = sluice("status")
     assert "rejected: orders/[bold]bad.csv: None of the 1 records can be loaded" in again.stdout
+
+
+def test_status_says_how_many_files_are_rejected(sluice: Sluice, shop: ShopProject) -> None:
+    for number in range(5):
+        shop.drop(f"bad{number}.csv", "x,ink,2\n")
+    shop.load()
+    shop.drop("good.csv", "1,ink,2\n")
+    shop.load()
+    shown = sluice("status").stdout
+    assert re.findall(r"rejected: orders/bad(\d)\.csv: None", shown) == ["4", "3", "2"]
+    assert "rejected: orders has 5 rejected files in all: ./sluice rejects orders" in shown
+    rejected = json.loads(sluice("status", "--json").stdout)["sources"][0]["rejected"]
+    assert (rejected["files"], rejected["newest"][0]["file_name"]) == (5, "bad4.csv")
+    assert set(re.findall(r"bad\d\.csv", sluice("rejects", "orders").stdout)) == {
+        f"bad{number}.csv" for number in range(5)
+    }
+    for number in range(3):
+        shop.drop(f"bad{number}.csv", f"{number},mended,2\n")
+    shop.load()
+    shown = sluice("status").stdout
+    assert re.findall(r"rejected: orders/bad(\d)\.csv: None", shown) == ["4", "3"]
+    assert "in all" not in shown
 
 
 def test_run_ends_with_1_where_a_test_failed(sluice: Sluice, shop: ShopProject) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from sluice.warehouse.connections import connect
 from tests.cli.conftest import Sluice
 from tests.shop_project import ShopProject
 
@@ -40,25 +42,54 @@ def test_an_export_is_mended_and_dropped_again(
     sluice: Sluice, shop: ShopProject, tmp_path: Path
 ) -> None:
     path = tmp_path / "mend.csv"
-    assert sluice("rejects", "orders", "--export", str(path)).returncode == 0
-    with path.open(encoding="utf-8", newline="") as file:
+    outcome = sluice("rejects", "orders", "--export", str(path))
+    assert outcome.returncode == 0
+    said = re.search(r"as (a\.rejects-\d+\.csv)\. Under the name of a file", outcome.stderr)
+    assert said, outcome.stderr
+    with path.open(encoding="utf-8-sig", newline="") as file:
         records = list(csv.DictReader(file))
-    assert [record["order_id"] for record in records] == ["x", "", "y"]
+    assert [record["order_id"] for record in records] == ["x", "3", "y"]
     assert records[0]["product"] == "'=cmd()"
     assert [record["amount"] for record in records] == ["-3", "", "5"]
+    assert [record["_reject_mended"] for record in records] == ["", "no", ""]
     assert records[1]["_reject_raw_record"] == "3,pen"
 
     mended = io.StringIO()
     writer = csv.DictWriter(mended, records[0].keys())
     writer.writeheader()
     for number, record in enumerate(records):
-        writer.writerow({**record, "order_id": number + 10, "product": "ink", "amount": 1})
-    (shop.settings.landing / "orders" / "mended.csv").write_text(mended.getvalue())
+        mend = {"order_id": number + 10, "amount": 1, "_reject_mended": "yes"}
+        writer.writerow({**record, **mend})
+    (shop.settings.landing / "orders" / said[1]).write_text(mended.getvalue())
     outcome = sluice("run", "shop")
     assert "orders: 1 loaded; 3 rows" in outcome.stdout, outcome.stdout + outcome.stderr
+    with connect(shop.settings, "loader", application_name="test") as connection:
+        rows = connection.execute("select order_id, product from bronze.orders order by 1")
+        assert rows.fetchall() == [(1, "ink"), (10, "=cmd()"), (11, "pen"), (12, "pad")]
     again = sluice("rejects", "orders", "--export", str(path))
     assert again.returncode == 1
     assert "cannot be written" in again.stderr
+    # Never under the name of what was delivered.
+    assert "as a.rejects-" in sluice("rejects", "orders", "--export", str(tmp_path)).stderr
+    (other,) = set(tmp_path.glob("a.rejects-*.csv"))
+    assert other.name != said[1]
+
+
+def test_a_file_that_was_rejected_whole_is_mended_itself(
+    sluice: Sluice, shop: ShopProject, tmp_path: Path
+) -> None:
+    shop.drop("b.csv", "x,ink,2\n")
+    shop.load()
+    outcome = sluice("rejects", "orders", "--export", str(tmp_path))
+    assert "b.csv was rejected whole, and is not in the export" in outcome.stderr
+    assert "3 records written" in outcome.stderr
+    outcome = sluice("rejects", "orders", "b.csv", "--export", "-")
+    assert "mend the file itself" in outcome.stderr
+    assert outcome.stdout.startswith("\ufefforder_id,product,amount,_reject_mended")
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.load()
+    outcome = sluice("rejects", "orders", "--export", "-")
+    assert (outcome.returncode, "only whole files" in outcome.stderr) == (1, True)
 
 
 def test_a_mended_delivery_leaves_no_rejects(sluice: Sluice, shop: ShopProject) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from sluice.errors import ConfigError, RetriableError
 from sluice.loading import SourceReport, load_source
 from sluice.loading.kept import Selection
-from sluice.loading.replay import find_deliveries, replay
+from sluice.loading.replay import find_deliveries, plan_of, replay
 from sluice.loading.withdrawal import withdraw
 from sluice.registry import Source
 from sluice.registry.filters import RecordFilter
@@ -287,6 +287,127 @@ def test_no_older_file_becomes_the_whole_truth(shop: Shop) -> None:
 
     assert ends(replayed(shop)) == [("c.csv", "loaded", "same_again")]
     assert [name for name, *_ in shop.rows()] == ["c.csv"]
+
+
+def deliver_days(shop: Shop, *days: int) -> None:
+    """Deliver a file of a replace source for each of some days, as if it had come on that day."""
+    shop.source = with_keys(write_disposition="replace")
+    for day in days:
+        shop.drop(f"day{day}.csv", f"{day},of {day},2\n")
+        (entry,) = shop.load().entries
+        then = f"2026-01-0{day}"
+        assert entry.stored_path
+        moved = shop.settings.archive / entry.stored_path.split("/", 1)[1]
+        path = entry.stored_path.replace(entry.stored_path.split("/")[2], then)
+        kept = shop.settings.archive / path.split("/", 1)[1]
+        kept.parent.mkdir(parents=True)
+        moved.rename(kept)
+        shop.connection.execute(
+            "update ops.loads set stored_path = %s where load_id = %s", (path, entry.load_id)
+        )
+
+
+def truth(shop: Shop) -> list[str]:
+    return [name for name, *_ in shop.rows()]
+
+
+def test_an_older_file_that_is_named_becomes_the_whole_truth_again(shop: Shop) -> None:
+    deliver_days(shop, 1, 2, 3)
+    before = shop.query("select * from ops.loads order by load_id")
+    found = find_deliveries(shop.settings, shop.source, Selection(("day1.csv",)))
+    assert plan_of(shop.source, found) == (
+        "orders: day1.csv, which came on 2026-01-01, becomes the whole truth: the rows of every"
+        " other file leave bronze."
+    )
+
+    assert ends(replayed(shop, "day1.csv")) == [("day1.csv", "loaded", "redelivery")]
+    assert truth(shop) == ["day1.csv"]
+    # The ledger has grown by one entry, and nothing else of it has changed.
+    loads = shop.query("select * from ops.loads order by load_id")
+    assert loads[:-1] == before
+    (newest,) = shop.query(
+        "select replaces_load_id, duplicate_of_load_id, rows_replaced, stored_path from ops.loads"
+        " order by load_id desc limit 1"
+    )
+    assert newest == (before[2][0], before[0][0], 1, before[0][loads_column(shop, "stored_path")])
+    assert shop.query("select count(*) from ops.files where current_load_id is not null") == [(1,)]
+    # From here on it is what a replay means, until something is said or delivered.
+    assert ends(replayed(shop)) == [("day1.csv", "loaded", "same_again")]
+    assert ends(replayed(shop, "day3.csv")) == [("day3.csv", "loaded", "redelivery")]
+    shop.drop("day2.csv", "2,of 2,2\n")
+    shop.load()
+    assert truth(shop) == ["day2.csv"]
+
+
+def loads_column(shop: Shop, name: str) -> int:
+    description = shop.connection.execute("select * from ops.loads limit 0").description
+    return [column.name for column in description or ()].index(name)
+
+
+def test_when_the_truth_is_withdrawn_the_one_before_can_come_back(shop: Shop) -> None:
+    deliver_days(shop, 1, 2, 3)
+    withdraw(shop.settings, shop.source, "day3.csv")
+    assert truth(shop) == []
+
+    assert ends(replayed(shop)) == [("day2.csv", "loaded", "redelivery")]
+    withdraw(shop.settings, shop.source, "day2.csv")
+    assert ends(replayed(shop)) == [("day1.csv", "loaded", "redelivery")]
+    # What was withdrawn comes back when it is named.
+    assert ends(replayed(shop, "day3.csv")) == [("day3.csv", "loaded", "new")]
+    assert truth(shop) == ["day3.csv"]
+    withdraw(shop.settings, shop.source, "day3.csv")
+    replayed(shop)
+    withdraw(shop.settings, shop.source, "day1.csv")
+    with pytest.raises(ConfigError, match="No delivery of source orders can be loaded again"):
+        replayed(shop)
+
+
+def test_days_say_which_truth(shop: Shop) -> None:
+    deliver_days(shop, 1, 2, 4)
+    assert ends(replayed(shop, last_day=date(2026, 1, 3))) == [("day2.csv", "loaded", "redelivery")]
+    # A replay is no arrival: the newest of the days is still the newest.
+    assert ends(replayed(shop, "day1.csv")) == [("day1.csv", "loaded", "redelivery")]
+    assert ends(replayed(shop, last_day=date(2026, 1, 3)))[0][0] == "day2.csv"
+    assert ends(replayed(shop, first_day=date(2026, 1, 2)))[0][0] == "day4.csv"
+    assert ends(replayed(shop, last_day=date(2026, 1, 4))) == [("day4.csv", "loaded", "same_again")]
+    with pytest.raises(ConfigError, match="can be loaded again until 2025-12-31"):
+        replayed(shop, last_day=date(2025, 12, 31))
+
+
+def test_earlier_bytes_of_one_name_are_said_by_their_day(shop: Shop) -> None:
+    deliver_days(shop, 1)
+    shop.drop("day1.csv", "1,corrected,2\n")
+    shop.load()
+    assert ends(replayed(shop, "day1.csv")) == [("day1.csv", "loaded", "same_again")]
+    assert [product for *_, product in shop.rows()] == ["corrected"]
+
+    report = replayed(shop, "day1.csv", last_day=date(2026, 1, 1))
+    assert ends(report) == [("day1.csv", "loaded", "correction")]
+    assert [product for *_, product in shop.rows()] == ["of 1"]
+
+
+def test_what_was_rejected_can_be_named_as_the_truth(shop: Shop) -> None:
+    shop.source = with_amount(maximum=1).model_copy(update={"write_disposition": "replace"})
+    shop.drop("a.csv", "1,ink,2\n")
+    assert shop.outcomes() == [("rejected", "new")]
+    shop.source = with_keys(write_disposition="replace")
+    shop.drop("b.csv", "2,pen,2\n")
+    shop.load()
+    shop.source = with_amount(maximum=1).model_copy(update={"write_disposition": "replace"})
+    assert ends(replayed(shop, "a.csv")) == [("a.csv", "rejected", "new")]
+    assert truth(shop) == ["b.csv"]
+    shop.source = with_keys(write_disposition="replace")
+    assert ends(replayed(shop, "a.csv")) == [("a.csv", "loaded", "new")]
+    assert truth(shop) == ["a.csv"]
+
+
+def test_one_truth_is_named_at_a_time(shop: Shop) -> None:
+    deliver_days(shop, 1, 2)
+    with pytest.raises(ConfigError, match="Only one file can be the whole truth"):
+        replayed(shop, "day1.csv", "day2.csv")
+    with pytest.raises(ConfigError, match=r"No delivery day9\.csv of source orders"):
+        replayed(shop, "day9.csv")
+    assert truth(shop) == ["day2.csv"]
 
 
 def test_bytes_that_are_not_as_they_were_are_left_and_said(shop: Shop) -> None:

@@ -140,6 +140,22 @@ def test_a_replay_loads_again_and_names_what_is_to_be_rebuilt(
     assert ends.fetchall() == [("loaded", "new"), ("loaded", "same_again")]
 
 
+def test_a_replace_source_goes_back_to_the_file_that_is_named(
+    shop: ShopProject, loader: psycopg.Connection[Any]
+) -> None:
+    entry = shop.settings.registry / "sources" / "orders.yml"
+    entry.write_text(entry.read_text() + "write_disposition: replace\n")
+    dags = build_dags(shop.settings)
+    for name in ("a.csv", "b.csv"):
+        shop.drop(name, f"1,{name[0]},2\n")
+        Run(dags["shop"]).execute("load.orders")
+    form = dags["sluice_replay"]
+    run = Run(form, "manual", **filled_in(form, source="orders", files=["a.csv"]))
+
+    assert run.execute("replay") == ["shop"]
+    assert loader.execute("select product from bronze.orders").fetchall() == [("a",)]
+
+
 def test_what_could_not_be_loaded_again_is_said_by_a_task_of_its_own(
     dags: dict[str, DAG], shop: ShopProject
 ) -> None:

@@ -5,26 +5,31 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, BinaryIO
 
 import typer
+from psycopg import Connection
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from sluice.cli.output import console, errors_console, failures_explained, print_json
 from sluice.errors import ConfigError, printable
-from sluice.loading.reject_export import export_columns, export_lines
+from sluice.landing.zone import landing_folder
+from sluice.loading.reject_export import RejectExport
+from sluice.loading.reject_names import suggest_name
 from sluice.local.postgres import ensure_warehouse
 from sluice.registry import Source, load_registry
-from sluice.settings import load_settings
+from sluice.settings import Settings, load_settings
 from sluice.warehouse.connections import connect
 from sluice.warehouse.rejected_rows import (
     RejectCount,
     RejectedFile,
     RejectedRow,
     counts_by_reason,
+    is_delivered,
     rejected_files,
     rejected_rows,
 )
@@ -40,7 +45,8 @@ def rejects(
         typer.Option(
             "--export",
             metavar="PATH",
-            help="Write the records as CSV, the file's own columns first; - is standard output.",
+            help="Write the records as CSV, the file's own columns first: a new file, a folder"
+            " (then under the name to drop it by), or - for standard output.",
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many records to show.")] = 20,
@@ -50,9 +56,14 @@ def rejects(
 
     Counts are of each file's newest load, and of a rejected correction that only a replay of the
     rows before it has followed: once a file is mended and delivered again, its old rejects are
-    history (they stay in ops.rejected_rows). An exported file can be mended and
-    dropped into the landing zone: the columns that start with _reject_ are passed over. Values
-    that a spreadsheet would run as a formula get an apostrophe before them.
+    history (they stay in ops.rejected_rows).
+
+    An export is CSV in UTF-8, whatever the source's files are, and is loaded again as such: mend
+    it, leave the columns that begin with _reject_ as they are, and drop it into the landing zone
+    UNDER A NEW NAME (the command suggests one). Under the name of a file that was delivered it
+    would be a correction, which takes the place of all the rows of that file. Where _reject_mended
+    says no, the fields are not the whole record: correct them and write yes. Values that a
+    spreadsheet would run as a formula have an apostrophe before them, which is taken off again.
     """
     with failures_explained():
         settings = load_settings()
@@ -64,7 +75,9 @@ def rejects(
                 _check_name(rejected_files(connection, source), source, file)
             load_ids = [each.load_id for each in files]
             if export is not None:
-                _export(declared, files, rejected_rows(connection, load_ids), export)
+                _export(
+                    settings, connection, declared, _worth_exporting(source, file, files), export
+                )
                 return
             counts = counts_by_reason(connection, load_ids)
             rows = list(rejected_rows(connection, load_ids, limit))
@@ -122,27 +135,85 @@ def _print_all(
         console.print(f"... and {total - len(rows):,} more; --limit shows more, --export all.")
 
 
+def _worth_exporting(
+    source: str, file: str | None, files: Sequence[RejectedFile]
+) -> Sequence[RejectedFile]:
+    """The files whose records are exported: of one that was rejected whole, only if it is named."""
+    if file is not None:
+        return files
+    loaded = [each for each in files if each.outcome != "rejected"]
+    if files and not loaded:
+        raise ConfigError(
+            f"No single records of {source} are rejected, only whole files: mend the files, whose"
+            " bytes are in the rejected area.",
+            f"A file's first records: ./sluice rejects {source} FILE --export PATH",
+        )
+    for each in files:
+        if each.outcome == "rejected":
+            errors_console.print(
+                f"{escape(printable(each.file_name))} was rejected whole, and is not in the export:"
+                " mend the file itself."
+            )
+    return loaded
+
+
 def _export(
-    source: Source, files: Sequence[RejectedFile], rows: Iterable[RejectedRow], path: Path
+    settings: Settings,
+    connection: Connection,
+    source: Source,
+    files: Sequence[RejectedFile],
+    path: Path,
 ) -> None:
-    columns = export_columns(source, (each.file_columns for each in files))
-    lines = export_lines(source, columns, rows)
+    export = RejectExport(source, {each.load_id: each.file_columns for each in files})
+    loads = [(each.load_id, each.file_name) for each in files]
+    is_known = partial(is_delivered, connection, source.name)
+    name = (suggest_name(source, loads, is_known) or "") if loads else ""
+    lines = export.lines(rejected_rows(connection, [each.load_id for each in files]))
+    target = path / (name or f"{source.name}.csv") if path.is_dir() else path
     try:
         if str(path) == "-":
-            count = _write(sys.stdout, lines)
+            count = _write(sys.stdout.buffer, lines)
         else:
-            with path.open("x", encoding="utf-8", newline="") as file:
+            with target.open("xb") as file:
                 count = _write(file, lines)
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be written: {error.strerror}.", "Choose another path; none is replaced."
+            f"{target} cannot be written: {error.strerror}.",
+            "Choose another path; none is replaced.",
         ) from None
-    errors_console.print(f"{count:,} records written to {escape(str(path))}.")
+    errors_console.print(f"{count:,} records written to {escape(str(target))}.", soft_wrap=True)
+    errors_console.print(escape(_what_to_do(settings, source, files, name)), soft_wrap=True)
 
 
-def _write(file: TextIO, lines: Iterable[str]) -> int:
+def _what_to_do(
+    settings: Settings, source: Source, files: Sequence[RejectedFile], name: str
+) -> str:
+    """What becomes of an export, in sentences."""
+    if source.write_disposition == "replace" or not name:
+        why = (
+            "write_disposition: replace, and they would be all that there is"
+            if source.write_disposition == "replace"
+            else f"file_glob: {source.file_glob}, which takes no new name"
+        )
+        return (
+            f"They cannot be dropped by themselves: {source.name} says {why}."
+            " Mend the file, and deliver it whole."
+        )
+    if any(each.outcome == "rejected" for each in files):
+        return (
+            "The file was rejected whole, and these are only the first of its records: mend the"
+            " file itself, and deliver it whole."
+        )
+    return (
+        f"Mend them, and drop the file into {landing_folder(settings, source)} as"
+        f" {printable(name)}. Under the name of a file that was delivered before, it would take"
+        " the place of all the rows of that file."
+    )
+
+
+def _write(file: BinaryIO, lines: Iterable[str]) -> int:
     count = -1  # the header is no record
     for line in lines:
-        file.write(line)
+        file.write(line.encode())
         count += 1
     return count

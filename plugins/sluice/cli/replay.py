@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from sluice.cli.output import (
     console,
@@ -19,8 +20,8 @@ from sluice.cli.output import (
 from sluice.cli.run import as_document, print_loads, print_report
 from sluice.errors import ConfigError, SluiceError
 from sluice.loading import SourceReport
-from sluice.loading.kept import Kept, Selection
-from sluice.loading.replay import find_deliveries, refused_again
+from sluice.loading.kept import Selection
+from sluice.loading.replay import find_deliveries, plan_of, refused_again
 from sluice.loading.replay import replay as replay_source
 from sluice.local.postgres import ensure_warehouse
 from sluice.pipeline import RunReport, run_pipeline
@@ -54,6 +55,10 @@ def replay(
 
     Meant are the files whose rows are in bronze and those that were rejected; a withdrawn file
     comes back when it is named. Where a file is rejected now, its old rows stay.
+
+    Of a source with write_disposition: replace, it is the file that is the whole truth, or the
+    newest that was not withdrawn. An older one becomes the whole truth again when it is named, or
+    is the newest of the days that are given; the rows of every other file leave.
     """
     log_to_console(verbose=verbose)
     with failures_explained():
@@ -65,8 +70,11 @@ def replay(
         )
         ensure_warehouse(settings)
         found = find_deliveries(settings, known, selection)
+        plan = plan_of(known, found)
+        if not json_output:
+            console.print(escape(plan), soft_wrap=True)
         if not yes:
-            _ask(source, found)
+            _ask(plan if json_output else "")
         with progress(f"{source}: loading again") as tell:
             loaded = replay_source(
                 settings, known, selection, tell=lambda done: tell(f"{source}: {done}")
@@ -100,13 +108,9 @@ def _errors(loaded: SourceReport, reports: dict[str, RunReport]) -> list[SluiceE
     return found + [error for report in reports.values() for error in report.errors]
 
 
-def _ask(source: str, found: list[Kept]) -> None:
-    """Go on only where a person says so."""
+def _ask(plan: str) -> None:
+    """Go on only where a person says so; standard output may be for a program."""
     if not sys.stdin.isatty():
         raise ConfigError("A replay asks before it begins, and nobody is there.", "Add --yes.")
-    in_bronze = sum(kept.is_in_bronze for kept in found)
-    console.print(
-        f"{source}: {in_bronze} files whose rows are in bronze, {len(found) - in_bronze} others."
-    )
-    if not typer.confirm("Load them again?", err=True):
+    if not typer.confirm(f"{plan} Go on?".lstrip(), err=True):
         raise typer.Exit(1)

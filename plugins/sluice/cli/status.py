@@ -101,16 +101,26 @@ def _print_sources(sources: list[SourceState]) -> None:
         )
     console.print(table)
     for state in sources:
-        if state.last_rejected:
-            console.print(
-                f"[red]rejected:[/] {state.source}/"
-                f"{escape(printable(str(state.last_rejected['file_name'])))}:"
-                f" {escape(str(state.last_rejected['reject_reason']))}"
-            )
+        _print_rejected(state)
         for name, reason in state.refused:
             console.print(
                 f"[yellow]refused:[/] {state.source}/{escape(printable(name))} {escape(reason)}"
             )
+
+
+def _print_rejected(state: SourceState) -> None:
+    """The files that were rejected and not mended: the newest, and how many there are."""
+    newest = state.rejected.newest
+    for file in newest:
+        console.print(
+            f"[red]rejected:[/] {state.source}/{escape(printable(file.file_name))}:"
+            f" {escape(file.reject_reason)}"
+        )
+    if state.rejected.files > len(newest):
+        console.print(
+            f"[red]rejected:[/] {state.source} has {state.rejected.count} rejected files in all:"
+            f" ./sluice rejects {state.source}"
+        )
 
 
 def _print_pipelines(pipelines: list[PipelineState]) -> None:

@@ -18,16 +18,18 @@ from sluice.loading import storing
 from sluice.loading.checks import find_failures, take_failures
 from sluice.loading.copying import copy_csv, is_for_copy
 from sluice.loading.filters import FilteredReader, NoRecordMatchesError
-from sluice.loading.masks import masks_of
+from sluice.loading.hiding import shown_reason
+from sluice.loading.masks import is_own_mask, masks_of
 from sluice.loading.preparing import Preparation
 from sluice.loading.progress import Meter, Tell
 from sluice.loading.rejects import Rejects, TooManyRejectsError, write_rejects
 from sluice.loading.table import add_columns, delete_loads
 from sluice.loading.tolerant import TolerantLoad
 from sluice.loading.variants import move_variants
-from sluice.reading import needs_seeking, open_reader
+from sluice.reading import ExportReader, needs_seeking, open_reader
 from sluice.reading.headers import HEAD_BYTES, Mapping, field_names, map_columns, read_header
 from sluice.reading.records import Batch, Reader
+from sluice.reading.reject_exports import find_dialect
 from sluice.registry import Source
 from sluice.registry.file_names import words_of_name
 from sluice.settings import Settings
@@ -108,6 +110,7 @@ class Attempt:
         self._meter = Meter(delivery.file_name, delivery.content_bytes, tell)
         self._started_at = datetime.now(UTC)
         self._wanted: Scope = None
+        self._names: list[str] | None = None
 
     def load(self, content: DeliveryContent, known: ledger.Known) -> ledger.Entry:
         """The load's one transaction.
@@ -149,13 +152,13 @@ class Attempt:
         error: DeliveryError | None = None,
     ) -> ledger.Entry:
         """Record a delivery that brings no rows; of one with too many rejects, the first ones."""
-        reason = ledger.reject_fields(error) if error else {}
+        reason = ledger.reject_fields(shown_reason(error, self._source)) if error else {}
         sample = error.sample if isinstance(error, TooManyRejectsError) else []
         with self._connection.transaction():
             load_id, day = ledger.begin_load(self._connection)
-            entry = self._entry(
-                load_id, day, outcome, sha256, known, rows_rejected=len(sample), **reason
-            )
+            names = self._names if sample else None
+            counts = {"rows_rejected": len(sample), "file_columns": names}
+            entry = self._entry(load_id, day, outcome, sha256, known, **counts, **reason)
             ledger.record(self._connection, entry)
             name = self._delivery.file_name
             write_rejects(self._connection, self._source.name, load_id, name, sample)
@@ -175,6 +178,7 @@ class Attempt:
         reader = self._reader(content)
         mapping = map_columns(reader.names, self._source)
         notes = [*reader.notes, *self._add_columns(mapping)]
+        self._names = list(reader.names)
         preparation = self._preparation(reader, mapping)
         rejects = self._rejects(load_id)
         load = TolerantLoad(self._connection, self._source, reader, preparation, rejects)
@@ -191,12 +195,13 @@ class Attempt:
         if isinstance(reader, FilteredReader) and left_out and not reader.kept:
             raise NoRecordMatchesError(self._delivery.file_name, self._wanted)
         rejects.finish(rows and rows + left_out)
-        names = list(reader.names)
-        return Brought(rows, rejects, notes, names, left_out, preparation.from_file_name)
+        return Brought(rows, rejects, notes, self._names, left_out, preparation.from_file_name)
 
     def _copy(self, content: DeliveryContent, load_id: int) -> Brought:
         """The fast path, in a savepoint: the file's own bytes into a strict COPY."""
         head = content.head(HEAD_BYTES)
+        if find_dialect(head) is not None:
+            raise DeliveryError("It is an export of rejected records.", code="reject_export")
         header = read_header(
             head,
             self._source.csv_dialect,
@@ -204,6 +209,7 @@ class Attempt:
             is_whole_file=len(head) < HEAD_BYTES,
         )
         names = header.names or field_names(self._source)
+        self._names = list(names)
         mapping = map_columns(names, self._source)
         if mapping.rescued or mapping.forbidden:
             raise DeliveryError("Some fields have no column of their own.", code="unknown_column")
@@ -223,7 +229,7 @@ class Attempt:
             preparation = self._preparation(reader, map_columns(reader.names, self._source))
             rows -= self._take_failures(reader, preparation, rejects, load_id)
         rejects.finish(rows)
-        return Brought(rows, rejects, notes, list(names))
+        return Brought(rows, rejects, notes, self._names)
 
     def _watched(self, content: DeliveryContent) -> Iterator[bytes]:
         for chunk in content.chunks():
@@ -234,6 +240,8 @@ class Attempt:
     def _reader(self, content: DeliveryContent) -> Reader:
         opener = partial(content.opener, seekable=needs_seeking(self._source))
         reader = open_reader(opener, self._source)
+        if isinstance(reader, ExportReader):
+            reader.hold_to(self._delivery.file_name, partial(is_own_mask, self._settings))
         if self._wanted is None:
             return reader
         return FilteredReader(

@@ -1,4 +1,7 @@
-"""Which deliveries of a source can be loaded again from where their bytes are kept."""
+"""Which deliveries of a source can be loaded again from where their bytes are kept.
+
+Those of a ``replace`` source are looked up in ``whole_truths``.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from psycopg.rows import class_row
 
 from sluice.errors import ConfigError, printable
 from sluice.landing.names import ledger_name
+from sluice.loading.whole_truths import find_truths
 from sluice.loading.withdrawal import names_like
 from sluice.registry import Source
 
@@ -145,13 +149,25 @@ class Kept:
     is_in_bronze: bool
     came_as_load_id: int
 
+    @property
+    def day(self) -> str:
+        """The day on which its bytes came, in UTC; empty where they were not kept."""
+        return self.stored_path.split("/")[2] if self.stored_path else ""
+
 
 def find_kept(connection: Connection, source: Source, selection: Selection) -> list[Kept]:
     """The deliveries that are meant, in the order in which they came.
 
     Raises:
-        ConfigError: there is none, or none of a name that was asked for.
+        ConfigError: there is none, or none of a name that was asked for; or several are named, and
+            one is to be all that there is.
     """
+    if source.write_disposition == "replace" and len(selection.files) > 1:
+        raise ConfigError(
+            f"Only one file can be the whole truth of source {source.name}, and"
+            f" {len(selection.files)} are named.",
+            "Name the one that it shall be.",
+        )
     kept = _selected(connection, source, selection)
     there = {delivery.file_name for delivery in kept}
     for file in selection.files:
@@ -176,6 +192,8 @@ def is_kept(connection: Connection, source: Source, file_name: str, load_id: int
 
 def _selected(connection: Connection, source: Source, selection: Selection) -> list[Kept]:
     names = [name for file in selection.files for name in dict.fromkeys((ledger_name(file), file))]
+    if source.write_disposition == "replace":
+        return _truths(connection, source, names, selection)
     parameters = {
         "source": source.name,
         "files": names or None,
@@ -183,20 +201,27 @@ def _selected(connection: Connection, source: Source, selection: Selection) -> l
         "last": selection.last_day,
     }
     with connection.cursor(row_factory=class_row(Kept)) as cursor:
-        kept = cursor.execute(_KEPT, parameters).fetchall()
-    return _newest_truth(kept) if source.write_disposition == "replace" else kept
+        return cursor.execute(_KEPT, parameters).fetchall()
 
 
-def _newest_truth(kept: Sequence[Kept]) -> list[Kept]:
-    """Of a source whose newest delivery is all that there is: no older one takes its place."""
-    in_bronze = [delivery for delivery in kept if delivery.is_in_bronze]
-    truth = max((delivery.came_as_load_id for delivery in in_bronze), default=0)
-    later = [
-        delivery
-        for delivery in kept
-        if not delivery.is_in_bronze and delivery.came_as_load_id > truth
+def _truths(
+    connection: Connection, source: Source, names: Sequence[str], selection: Selection
+) -> list[Kept]:
+    """The same of a source whose newest delivery is all that there is."""
+    days = selection.first_day, selection.last_day
+    return [
+        Kept(
+            load_id=truth.load_id,
+            file_name=truth.file_name,
+            content_sha256=truth.content_sha256,
+            stored_path=truth.stored_path,
+            filters=None,
+            part=truth.part,
+            is_in_bronze=truth.is_in_bronze,
+            came_as_load_id=truth.came_as_load_id,
+        )
+        for truth in find_truths(connection, source.name, names, *days)
     ]
-    return [*in_bronze, *later[-1:]]
 
 
 def _within(selection: Selection) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sluice.loading.masks import Mask
 from sluice.loading.table import RESCUED
 from sluice.loading.variants import variant_name
 from sluice.reading import headers
@@ -40,7 +41,7 @@ class Preparation:
         source: Source,
         names: Sequence[str],
         mapping: headers.Mapping,
-        masks: Mapping[str, Callable[[str], str]],
+        masks: Mapping[str, Mask],
         file_name: str,
     ) -> None:
         contract = source.schema_contract
@@ -67,8 +68,13 @@ class Preparation:
         self.columns = (*self._filled, RESCUED) if self._rescues else self._filled
         positions = [position for position, _ in in_file]
         self._position = dict(zip(self._filled, positions, strict=False))
+        # What a reader calls a column is its name in the file.
+        written = {name: names[at] for name, at in self._position.items()}
+        self._masked_names = {*masks, *(written[name] for name in masks if name in written)}
+        self._known_names = {*source.columns, *(names[at] for at in mapping.positions)}
         self._picked = None if positions == list(range(len(names))) else positions
         words, converting = null_words(source), converters(source)
+        self._null_words = words
         self._steps = [
             (index, name, words.get(name, frozenset()), converting.get(name), masks.get(name))
             for index, name in enumerate(self._filled)
@@ -177,22 +183,24 @@ class Preparation:
         if not self._masks:
             return record
         place, fields = record.place, record.fields
+        meaning = f"{REJECT_CODES.get(record.code, record.code)}.".capitalize()
         if fields is None or len(fields) != len(self._names):
             hidden = "[masked: the record could not be taken apart, and some columns are masked]"
+            # A key of JSON is what the file says, too.
+            column = record.column if record.column in self._known_names else None
             return replace(
-                record,
-                place=_with_raw(place, hidden),
-                reason=f"{REJECT_CODES.get(record.code, record.code)}.".capitalize(),
-                fields=None,
+                record, place=_with_raw(place, hidden), reason=meaning, column=column, fields=None
             )
-        shown = list(fields)
+        shown, marked = list(fields), list(fields)
         for name, mask in self._masks.items():
             position = self._position.get(name)
             value = shown[position] if position is not None else None
-            if position is not None and value is not None:
-                shown[position] = mask(value)
+            if position is None or value is None or value in self._null_words.get(name, ()):
+                continue
+            shown[position], marked[position] = mask(value), mask.marked(value)
         raw = json.dumps(dict(zip(self._names, shown, strict=True)), ensure_ascii=False)
-        return replace(record, place=_with_raw(place, raw), fields=tuple(shown))
+        reason = meaning if record.column in self._masked_names else record.reason
+        return replace(record, place=_with_raw(place, raw), reason=reason, fields=tuple(marked))
 
 
 def _with_raw(place: Place, raw: str) -> Place:

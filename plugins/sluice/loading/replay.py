@@ -52,6 +52,20 @@ def find_deliveries(settings: Settings, source: Source, selection: Selection) ->
         return find_kept(connection, source, selection)
 
 
+def plan_of(source: Source, found: Sequence[Kept]) -> str:
+    """What a replay of these deliveries would do, in a sentence."""
+    if source.write_disposition == "replace" and not found[0].is_in_bronze:
+        truth = found[0]
+        came = f", which came on {truth.day}," if truth.day else ""
+        return (
+            f"{source.name}: {printable(truth.file_name)}{came} becomes the whole truth: the rows"
+            " of every other file leave bronze."
+        )
+    in_bronze = sum(kept.is_in_bronze for kept in found)
+    others = len(found) - in_bronze
+    return f"{source.name}: {in_bronze} files whose rows are in bronze, {others} others."
+
+
 def replay(
     settings: Settings,
     source: Source,
@@ -94,7 +108,9 @@ def replay(
             ensure_table(session, source)
         ledger.keep_load_ids_ascending(session)
         storing.finish_moves(session, settings, source)
-        for kept in find_kept(session, source, selection):
+        found = find_kept(session, source, selection)
+        logger.info("%s", plan_of(source, found))
+        for kept in found:
             name = f"{source.name}/{printable(kept.file_name)}"
             try:
                 entry = _replay_one(session, settings, source, kept, tell)

@@ -96,8 +96,10 @@ def type_verdicts(
 
 def frozen(record: BadRecord) -> DeliveryError:
     """One bad value refuses the delivery, where the contract freezes types."""
+    message = f"Record {record.place.number}: {record.reason}"
     return DeliveryError(
-        f"Record {record.place.number}: {record.reason}",
+        message,
+        where_masked=message,  # its values are masked
         code=record.code,
         record=record.place.number,
         column=record.column,

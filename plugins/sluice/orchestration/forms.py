@@ -40,6 +40,10 @@ pipelines of the source. Start it with *Trigger*.
 Without files and days it takes every file whose rows are in bronze, and those that were rejected
 and not mended since. A file that was withdrawn comes back when it is named. Where a file is
 rejected now, its old rows stay; *all_loaded* is red and says why.
+
+Of a source with `write_disposition: replace` it takes the file that is the whole truth, or the
+newest that was not withdrawn. An older file that is named, or is the newest of the days given,
+**becomes the whole truth again: the rows of every other file leave**.
 """
 _WITHDRAW_DOC = """\
 Takes a file's rows out of bronze, and rebuilds the pipelines of the source. Start it with

@@ -12,6 +12,10 @@ from sluice.landing.zone import list_deliveries
 from sluice.registry import Registry
 from sluice.settings import Settings
 from sluice.transforming import pending_loads, pending_publications
+from sluice.warehouse.rejected_rows import Unmended, unmended_files
+
+# Of the files that were rejected, so many are shown of each source.
+NEWEST_REJECTED = 3
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class SourceState:
         refused: what lies in its folder and is never loaded, with the reason.
         last_load: its newest ledger entry: file_name, outcome, delivery_kind, rows_loaded,
             rows_rejected, reject_reason, loaded_at; None before the first.
-        last_rejected: its newest rejected delivery since its last one that was not.
+        rejected: its files that were rejected whole and that nothing has mended: how many, and
+            the newest of them.
     """
 
     source: str
@@ -33,7 +38,7 @@ class SourceState:
     unsettled: int
     refused: tuple[tuple[str, str], ...]
     last_load: dict[str, object] | None
-    last_rejected: dict[str, object] | None
+    rejected: Unmended
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ def source_states(
 ) -> list[SourceState]:
     """The state of every sound source, by name."""
     listing = list_deliveries(settings, registry.sources.values())
+    rejected = unmended_files(connection, list(registry.sources), NEWEST_REJECTED)
     return [
         SourceState(
             source=name,
@@ -84,7 +90,7 @@ def source_states(
                 if refusal.source == name
             ),
             last_load=_last_load(connection, name),
-            last_rejected=_last_rejected(connection, name),
+            rejected=rejected.get(name, Unmended()),
         )
         for name in registry.sources
     ]
@@ -103,22 +109,6 @@ def _last_load(connection: Connection, source: str) -> dict[str, object] | None:
             f"select {LOAD_COLUMNS} from ops.loads"  # noqa: S608
             " where source between %s and %s order by source, load_id desc limit 1",
             (source, source),
-        ).fetchone()
-
-
-def _last_rejected(connection: Connection, source: str) -> dict[str, object] | None:
-    """The newest rejection that no later delivery under the same name has mended."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
-            f"""
-            select {LOAD_COLUMNS} from ops.loads
-            where source = %s and outcome = 'rejected' and not exists (
-                select from ops.loads as later
-                where later.file_id = loads.file_id and later.load_id > loads.load_id
-            )
-            order by load_id desc limit 1
-            """,  # noqa: S608
-            (source,),
         ).fetchone()
 
 

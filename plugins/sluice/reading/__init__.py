@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+from sluice.reading.headers import HEAD_BYTES
+from sluice.reading.lines import read_fully
 from sluice.reading.records import Opener, Reader
+from sluice.reading.reject_exports import ExportReader, find_dialect, is_export
 from sluice.registry import Source
 
 # Arrow's own pool keeps more and more of what was freed: 224 MB instead of 183 MB at the peak for
@@ -21,7 +24,7 @@ def needs_seeking(source: Source) -> bool:
 
 
 def open_reader(opener: Opener, source: Source) -> Reader:
-    """The reader of a delivery of a source.
+    """The reader of a delivery of a source; an export of its rejects is known in any format.
 
     Args:
         opener: opens the delivery's decompressed content at its start; see ``needs_seeking``.
@@ -30,6 +33,19 @@ def open_reader(opener: Opener, source: Source) -> Reader:
     Raises:
         DeliveryError: the content is not of the source's format, or not in its encoding.
     """
+    with opener() as stream:
+        dialect = find_dialect(read_fully(stream, HEAD_BYTES))
+    if dialect is not None:
+        from sluice.reading.csv_records import CsvReader
+
+        return ExportReader(CsvReader(opener, dialect, "utf-8"), source)
+    reader = _reader(opener, source)
+    # Saved by a spreadsheet in the source's own format, it has the same columns.
+    return ExportReader(reader, source) if is_export(reader.names) else reader
+
+
+def _reader(opener: Opener, source: Source) -> Reader:
+    """The reader of the source's format."""
     # Imported where they are needed: Arrow alone takes 0.1 s and 40 MB.
     match source.format:
         case "csv" | "tsv":
@@ -60,7 +76,6 @@ def _csv_reader(opener: Opener, source: Source) -> Reader:
     from sluice.reading.csv_dialect import DETECTION_BYTES, detect
     from sluice.reading.csv_records import CsvReader
     from sluice.reading.headers import field_names
-    from sluice.reading.lines import read_fully
 
     with opener() as stream:
         head = read_fully(stream, DETECTION_BYTES)
@@ -71,4 +86,4 @@ def _csv_reader(opener: Opener, source: Source) -> Reader:
     return CsvReader(opener, found.dialect, found.encoding, names, found.notes)
 
 
-__all__ = ["needs_seeking", "open_reader"]
+__all__ = ["ExportReader", "needs_seeking", "open_reader"]

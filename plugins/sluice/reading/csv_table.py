@@ -16,6 +16,7 @@ from itertools import islice, pairwise, takewhile
 from sluice.reading.csv_names import has_names, named_columns
 from sluice.reading.csv_structure import LEAST_EVIDENCE, SampleRecord, Structure
 from sluice.registry import Column, Source
+from sluice.registry.masking import has_masks
 
 # A header stands further down than this only in files that are no tables.
 HEADER_SEARCH = 100
@@ -295,7 +296,9 @@ def _with_header(
             f"The header has {len(names)} names, but most records {structure.width} fields."
         )
     if len(rows) > 1:
-        notes.append(f"The header has {len(rows)} rows, joined to names such as {names[0]!r}.")
+        # A row may be taken for a part of the header, and be none.
+        such_as = "" if source and has_masks(source) else f" such as {names[0]!r}"
+        notes.append(f"The header has {len(rows)} rows, joined to names{such_as}.")
     below = rows[-1].first_line + rows[-1].lines
     blank_below = _is_blank_below(structure, below)
     if len(rows) == 1 and not trailing and not blank_below:

@@ -25,10 +25,6 @@ HEAD_BYTES = 1 << 16  # a header is a few hundred bytes; this bounds what is rea
 # PostgreSQL cuts longer names without an error, which would let two names meet.
 NAME_BYTES = 63
 
-# What an export of rejected records has beside the file's own columns: passed over when it comes
-# back.
-EXPORTED = "_reject_"
-
 # What dlt writes for these; all else that is no letter, digit or underscore becomes one of those.
 SPOKEN = str.maketrans("+-*@|", "x_xal")
 
@@ -181,6 +177,7 @@ def _names(header: str, dialect: CsvDialect) -> tuple[str, ...]:
             f"The header is no text in the file's encoding: {shown(header.strip())}.",
             code="bad_encoding",
             remedy="Deliver it in the declared encoding, or correct encoding in the registry.",
+            where_masked="The header is no text in the file's encoding.",
         ) from None
     fields = Grammar(dialect, 1).fields(header, 0)
     names = [field or "" for field in fields]
@@ -200,6 +197,7 @@ def _unreadable(text: str, *, is_whole_file: bool) -> DeliveryError:
     return DeliveryError(
         f"The first line cannot be read as a header: its quotes are broken: {shown(line[0])}.",
         code="no_header",
+        where_masked="The first line cannot be read as a header: its quotes are broken.",
     )
 
 
@@ -213,19 +211,16 @@ def map_columns(names: Sequence[str], source: Source) -> Mapping:
 
     Raises:
         DeliveryError: two fields have one name or feed one column, or a column is missing or new
-            that ``schema_contract`` does not let be so.
+            that ``schema_contract`` does not let be so, or a masked column may have another name.
     """
     if tuple(names) == tuple(source.columns):
         return Mapping(tuple(source.columns), tuple(range(len(source.columns))))
     _refuse_duplicates(names)
-    fed = _fed_columns(names, source)
+    fed = fed_columns(names, source)
     absent = [name for name in source.columns if name not in fed.values()]
     _refuse_missing(absent, names, source)
-    unknown = [
-        index
-        for index, name in enumerate(names)
-        if index not in fed and not name.startswith(EXPORTED)
-    ]
+    unknown = [index for index in range(len(names)) if index not in fed]
+    _refuse_bare(absent if unknown else [], source)
     return Mapping(
         columns=tuple(fed.values()),
         positions=tuple(fed),
@@ -238,12 +233,21 @@ def _refuse_duplicates(names: Sequence[str]) -> None:
     for name, count in Counter(names).items():
         if count > 1 and name:
             raise DeliveryError(
-                f"The header names {name!r} more than once.", code="duplicate_column", column=name
+                f"The header names {name!r} more than once.",
+                code="duplicate_column",
+                column=name,
+                where_masked="The header has a name more than once.",
             )
 
 
-def _fed_columns(names: Sequence[str], source: Source) -> dict[int, str]:
-    """The column that each field feeds, by the field's index, in the file's order."""
+def fed_columns(names: Sequence[str], source: Source) -> dict[int, str]:
+    """The column that each field feeds, by the field's index, in the file's order.
+
+    Raises:
+        DeliveryError: two fields feed one column.
+    """
+    if tuple(names) == tuple(source.columns):
+        return dict(enumerate(source.columns))
     by_from = {column.from_: name for name, column in source.columns.items() if column.from_}
     by_name = {name for name, column in source.columns.items() if not column.from_}
     fed: dict[int, str] = {}
@@ -258,6 +262,7 @@ def _fed_columns(names: Sequence[str], source: Source) -> dict[int, str]:
                 f"The header names {column} more than once: as {other!r} and as {name!r}.",
                 code="duplicate_column",
                 column=column,
+                where_masked=f"The header names {column} more than once.",
             )
         fed[index] = column
     return fed
@@ -279,6 +284,25 @@ def _refuse_missing(absent: Sequence[str], names: Sequence[str], source: Source)
             column=lacking[0],
             remedy=_other_dialect(lacking, names, source, entry)
             or f"Deliver the columns, or take them out of {entry}.",
+            where_masked=f"The header lacks {written}; it has {len(names)} names.",
+        )
+
+
+def _refuse_bare(absent: Sequence[str], source: Source) -> None:
+    """Refuse what may have a masked column under a name that no mask is known for."""
+    masked = next((name for name in absent if source.columns[name].mask), None)
+    if masked is not None:
+        written = source.columns[masked].from_ or masked
+        message = (
+            f"The header lacks {written!r}, which is masked, and has columns that the registry does"
+            " not: one of them may be it."
+        )
+        raise DeliveryError(
+            message,
+            code="missing_column",
+            column=masked,
+            remedy="Deliver it under its name, or without the others.",
+            where_masked=message,
         )
 
 
@@ -323,6 +347,8 @@ def _unknown_fields(
             column=shown_names[unknown[0]],
             remedy=f"Add them to registry/sources/{source.name}.yml, or deliver the file without"
             " them.",
+            where_masked="The header has columns that the registry does not: number"
+            f" {', '.join(str(index + 1) for index in unknown)}.{detail}",
         )
     if mode == "evolve":
         return {"new": _new_columns(shown_names, source)}
@@ -341,6 +367,7 @@ def _new_columns(names: dict[int, str], source: Source) -> tuple[tuple[int, str]
                 code="duplicate_column",
                 column=name,
                 remedy=f"Declare its column in registry/sources/{source.name}.yml, with `from`.",
+                where_masked="Two names of the header would be one column.",
             )
         new[column] = name
     return tuple(zip(names, new, strict=True))

@@ -13,6 +13,7 @@ import msgspec
 from sluice.errors import DeliveryError, printable
 from sluice.reading.headers import field_names, snake_case
 from sluice.registry import Source
+from sluice.registry.masking import has_masks
 
 # PostgreSQL takes 1,600 columns at most; a file with more unknown keys than this has ids as keys.
 MOST_NEW_NAMES = 500
@@ -202,6 +203,8 @@ class JsonFields:
                 f"The file has more than {MOST_NEW_NAMES} keys that the registry does not, such as"
                 f" {shown(self.names[-1])}.",
                 code="unknown_column",
+                where_masked=f"The file has more than {MOST_NEW_NAMES} keys that the registry does"
+                " not.",
                 remedy="If keys are data, such as ids, let one column of data_type json take the"
                 " object that holds them.",
             )
@@ -274,7 +277,11 @@ class JsonFields:
                 column=member.name,
                 remedy=f"Add it to registry/sources/{self._source.name}.yml, let schema_contract"
                 " say what becomes of it, or deliver the file without it.",
+                where_masked=f"Record {number} has a key that the registry does not.",
             )
+        if member.has_value and has_masks(self._source):  # keys may be data
+            reason = "The record has a value in a key that the registry does not."
+            raise RecordRefusedError("unknown_value", reason, None, fields)
         if member.has_value:
             reason = f"The record has a value in {name}, which the registry does not."
             raise RecordRefusedError("unknown_value", reason, member.name, fields)

@@ -119,5 +119,7 @@ REJECT_CODES: dict[str, str] = {
     "pattern_mismatch": "a value that does not match pattern",
     "not_unique": "a value that stood in an earlier record of the file",
     "unknown_value": "a value in a column that the registry does not have",
+    "not_mended": "a record of an export of rejected records that nobody has mended",
+    "masked_value": "a masked value of an export that cannot be kept: the true one is needed",
     "too_long": "a record or a value longer than PostgreSQL or Sluice takes",
 }

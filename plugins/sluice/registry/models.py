@@ -129,6 +129,8 @@ class Column(RegistryModel):
             raise ValueError("start and width belong together")
         if self.mask and self.data_type != "text":
             raise ValueError(f"mask is for data_type text, not {self.data_type}")
+        if self.mask and self.from_file_name:
+            raise ValueError("mask cannot hide what from_file_name takes: the ledger has the name")
         if self.mask and text_rules:
             raise ValueError(f"{text_rules[0]} would be held against the masked value")
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,6 +33,99 @@ class RejectedFile:
     reject_reason: str | None
     file_columns: list[str] | None
     loaded_at: datetime
+
+
+# Of a source, so many rejections are looked at: 10,000 that were mended since take 0.05 s.
+MOST_LOOKED_AT = 10_000
+# So many files that were not are counted; from there on it is "or more".
+MOST_UNMENDED = 1000
+
+# Of a rejection: what came for the file since, but for the rows before it that were loaded again.
+_IS_MENDED = """
+    exists (
+        select from ops.loads as later
+        where later.file_id = {loads}.file_id and later.load_id > {loads}.load_id
+            and later.outcome <> 'skipped'
+            and not (
+                {loads}.outcome = 'rejected' and {loads}.delivery_kind <> 'same_again'
+                and later.delivery_kind = 'same_again'
+            )
+    )
+"""
+
+# Written as a range, so that PostgreSQL takes the index of rejections: see pipeline/overview.py.
+_UNMENDED = f"""
+select unmended.*
+from unnest(%(sources)s::text[]) as wanted (source)
+cross join lateral (
+    select
+        source, load_id, file_name, reject_code, reject_reason, loaded_at,
+        count(*) over () as files, row_number() over (order by load_id desc) as place
+    from (
+        select *
+        from (
+            select *
+            from ops.loads
+            where loads.source between wanted.source and wanted.source and outcome = 'rejected'
+            order by loads.source, loads.load_id desc
+            limit {MOST_LOOKED_AT}
+        ) as rejected
+        where not {_IS_MENDED.format(loads="rejected")}
+        limit {MOST_UNMENDED}
+    ) as found
+) as unmended
+where place <= %(newest)s
+order by source, load_id desc
+"""  # noqa: S608
+
+
+@dataclass(frozen=True)
+class UnmendedFile:
+    """A file that was rejected whole, and for which nothing has come since."""
+
+    source: str
+    load_id: int
+    file_name: str
+    reject_code: str
+    reject_reason: str
+    loaded_at: datetime
+
+
+@dataclass(frozen=True)
+class Unmended:
+    """The files of a source that were rejected whole, and for which nothing has come since.
+
+    Attributes:
+        files: how many; from ``MOST_UNMENDED`` on there may be more.
+        newest: the newest of them, newest first.
+    """
+
+    files: int = 0
+    newest: tuple[UnmendedFile, ...] = ()
+
+    @property
+    def count(self) -> str:
+        """How many, in words: ``5``, or ``1,000 or more``."""
+        return f"{self.files:,}" + (" or more" if self.files >= MOST_UNMENDED else "")
+
+
+def unmended_files(
+    connection: Connection, sources: Sequence[str], newest: int
+) -> dict[str, Unmended]:
+    """The rejected files of sources that nothing has mended, of those that have any.
+
+    Args:
+        connection: of a role that reads schema ops.
+        sources: their names.
+        newest: how many of each are given; one at least.
+    """
+    parameters = {"sources": list(sources), "newest": newest}
+    found: dict[str, Unmended] = {}
+    for *values, files, _ in connection.execute(_UNMENDED, parameters):
+        file = UnmendedFile(*values)
+        before = found.get(file.source, Unmended())
+        found[file.source] = Unmended(files, (*before.newest, file))
+    return found
 
 
 @dataclass(frozen=True)
@@ -71,25 +164,24 @@ def rejected_files(
     """
     with connection.cursor(row_factory=class_row(RejectedFile)) as cursor:
         return cursor.execute(
-            """
+            f"""
             select load_id, file_name, outcome, rows_loaded, rows_rejected, reject_reason,
                 file_columns, loaded_at
             from ops.loads
             where source = %(source)s and (rows_rejected > 0 or outcome = 'rejected')
                 and (%(file)s::text is null or file_name = %(file)s)
-                and not exists (
-                    select from ops.loads as later
-                    where later.file_id = loads.file_id and later.load_id > loads.load_id
-                        and later.outcome <> 'skipped'
-                        and not (
-                            loads.outcome = 'rejected' and loads.delivery_kind <> 'same_again'
-                            and later.delivery_kind = 'same_again'
-                        )
-                )
+                and not {_IS_MENDED.format(loads="loads")}
             order by load_id desc
-            """,
+            """,  # noqa: S608
             {"source": source, "file": file_name},
         ).fetchall()
+
+
+def is_delivered(connection: Connection, source: str, file_name: str) -> bool:
+    """Whether a file of this name was ever delivered."""
+    query = "select exists (select from ops.files where source = %s and file_name = %s)"
+    row = connection.execute(query, (source, file_name)).fetchone()
+    return bool(row and row[0])
 
 
 def counts_by_reason(

@@ -49,8 +49,31 @@ def test_the_landing_zone_shows_what_came_and_what_waits(page: TestClient, ledge
     text = shown(page, "/")
     assert re.search(r"orders a\.csv \d+ s ago loaded 1 1 1 ", text), text
     assert "stock nothing yet" in text
-    assert "The last delivery was refused or has rejected records: orders." in text
+    assert (
+        "The last delivery was refused or has rejected records, or a refused file was not mended"
+        " since: orders."
+    ) in text
     assert page.get("/").text.count("<rect") == 2  # a load with both
+
+
+def test_refused_files_are_shown_until_they_are_mended(
+    page: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        ledger.deliver(f"bad{number}.csv", "x,ink,2\n")
+    ledger.deliver("good.csv", "1,ink,2\n")
+    text = shown(page, "/")
+    assert "a refused file was not mended since: orders (5 refused)." in text
+    assert "5 refused, not mended" in text
+    monkeypatch.setattr(views, "OF_ATTENTION", 2)
+    text = shown(page, "/sources/orders")
+    assert "Refused, and not mended since: 5 files." in text
+    assert re.search(r"bad4\.csv None of .* bad3\.csv None of .* All of them:", text), text
+
+    for number in range(5):
+        ledger.deliver(f"bad{number}.csv", f"{number},mended,2\n")
+    assert "refused file" not in shown(page, "/")
+    assert "not mended since" not in shown(page, "/sources/orders")
 
 
 def test_sources_are_found_and_paged(
@@ -153,9 +176,9 @@ def test_rejects_are_paged_and_downloaded(
 
     response = page.get(f"/loads/{load_id}/rejects.csv")
     assert response.headers["content-type"] == "text/csv; charset=utf-8"
-    disposition = f'attachment; filename="rejects-orders-{load_id}.csv"'
+    disposition = f"attachment; filename*=UTF-8''a.rejects-{load_id}.csv"
     assert response.headers["content-disposition"] == disposition
-    records = list(csv.DictReader(io.StringIO(response.text)))
+    records = list(csv.DictReader(io.StringIO(response.text.removeprefix("\ufeff"))))
     assert [record["order_id"] for record in records] == ["x0", "x1", "x2", "x3", "x4"]
     assert {record["product"] for record in records} == {"'=cmd()"}
 

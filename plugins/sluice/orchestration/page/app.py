@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from sluice.errors import SluiceError
-from sluice.orchestration.page import actions, views
+from sluice.orchestration.page import actions, build_views, views
 from sluice.orchestration.page.instance import Instance
 from sluice.orchestration.page.rendering import Renderer
 from sluice.settings import Settings
@@ -31,6 +31,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.state.instance = Instance(settings)
     app.state.render = Renderer()
     app.include_router(views.router)
+    app.include_router(build_views.router)
     app.include_router(actions.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(HTTPException, _refused)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
@@ -12,19 +14,24 @@ from psycopg import Connection
 
 from sluice.landing.zone import landing_folder
 from sluice.loading.kept import is_kept
-from sluice.loading.reject_export import export_columns, export_lines
+from sluice.loading.reject_export import RejectExport
+from sluice.loading.reject_names import suggest_name
 from sluice.orchestration.forms import REPLAY_DAG, WITHDRAW_DAG
 from sluice.orchestration.page import queries
 from sluice.orchestration.page.access import Visible, VisibleDep, visible
 from sluice.orchestration.page.contract import column_lines, contract_lines
-from sluice.orchestration.page.drawing import chart, loads_chart
+from sluice.orchestration.page.drawing import loads_chart
 from sluice.orchestration.page.instance import Instance, Look
 from sluice.orchestration.page.rendering import HEADERS
 from sluice.orchestration.page.timetable import missed_inputs, timetables
 from sluice.pipeline.freshness import FreshnessState, freshness_states
-from sluice.publishing.approval import find_held
 from sluice.registry import Pipeline
-from sluice.warehouse.rejected_rows import counts_by_reason, rejected_rows
+from sluice.warehouse.rejected_rows import (
+    counts_by_reason,
+    is_delivered,
+    rejected_rows,
+    unmended_files,
+)
 
 # No view without a user: it stands here, so that none can forget it.
 router = APIRouter(dependencies=[Depends(visible)])
@@ -32,12 +39,8 @@ router = APIRouter(dependencies=[Depends(visible)])
 PAGE = 50  # entries of a list
 RECORDS = 20  # rejected records, which may be long
 SPARKLINE = 30  # loads
-HISTORY = 60  # builds
-OF_ATTENTION = 20  # sources
+OF_ATTENTION = 20  # sources, and rejected files
 MOST_COUNTED = 100_000  # rejected records, by reason: 0.1 s
-FAILING_ROWS = 5  # of a test, where it is one among many
-
-TESTS = ("test", "unit_test")  # dbt's other kinds of nodes make tables
 
 LARGEST = 2**63 - 1
 Id = Annotated[int, Path(ge=1, le=LARGEST)]
@@ -73,10 +76,12 @@ def landing_zone(
         sources = _freshness(connection, seen, sources=list(seen.sources))
         pipelines = _freshness(connection, seen, pipelines=seen.pipelines)
         missed = missed_inputs(connection, seen.pipelines)
+        rejected = unmended_files(connection, list(seen.sources), 1)
     return render(
         request,
         "landing_zone.html",
         failures=[each[0] for each in missed.values() if each[0].has_failed and each[0].is_newest],
+        rejected=rejected,
         sources=[seen.sources[name] for name in names],
         waiting=_waiting(look),
         look=look,
@@ -84,7 +89,9 @@ def landing_zone(
         late=_late([*sources.values(), *pipelines.values()]),
         last=last,
         charts={name: loads_chart(loads, SPARKLINE) for name, loads in recent.items()},
-        attention=[name for name in seen.sources if _wants_attention(last.get(name))],
+        attention=[
+            name for name in seen.sources if name in rejected or _wants_attention(last.get(name))
+        ],
         most_attention=OF_ATTENTION,
         broken={
             name: problems
@@ -152,9 +159,11 @@ def source(
         loads = queries.loads(connection, name, before, PAGE + 1)
         recent = queries.recent_loads(connection, [name], SPARKLINE)[name]
         freshness = _freshness(connection, seen, sources=[name])
+        rejected = unmended_files(connection, [name], OF_ATTENTION).get(name)
     return render(
         request,
         "source.html",
+        rejected=rejected,
         source=declared,
         folder=str(landing_folder(instance.settings, declared)),
         contract=contract_lines(declared),
@@ -167,7 +176,7 @@ def source(
         chart=loads_chart(recent, SPARKLINE),
         loads=loads[:PAGE],
         before=before,
-        next_before=_next_before(loads, PAGE, "load_id"),
+        next_before=next_before(loads, PAGE, "load_id"),
     )
 
 
@@ -179,7 +188,7 @@ def pipelines_of(seen: Visible, source: str) -> list[str]:
     ]
 
 
-def _next_before(rows: Sequence[queries.Row], page: int, key: str) -> int | None:
+def next_before(rows: Sequence[queries.Row], page: int, key: str) -> int | None:
     """The key at which the next page begins; None where there is no more."""
     return rows[page - 1][key] if len(rows) > page else None
 
@@ -214,6 +223,7 @@ def load(
         most_counted=MOST_COUNTED,
         may_withdraw=seen.may_start(WITHDRAW_DAG),
         may_replay=seen.may_start(REPLAY_DAG),
+        is_replaced_whole=seen.source(entry["source"]).write_disposition == "replace",
         records=records[:RECORDS],
         after=after,
         next_after=records[RECORDS - 1].row_number if more else None,
@@ -237,15 +247,20 @@ def rejects(instance: InstanceDep, seen: VisibleDep, load_id: Id) -> StreamingRe
     """The rejected records of a load, as ``sluice rejects --export`` writes them."""
     with instance.connect() as connection:
         entry = visible_load(seen, queries.load(connection, load_id))
-    declared = seen.source(entry["source"])
-    columns = export_columns(declared, [entry["file_columns"]])
+        declared = seen.source(entry["source"])
+        name = suggest_name(
+            declared,
+            [(load_id, entry["file_name"])],
+            partial(is_delivered, connection, declared.name),
+        )
+    export = RejectExport(declared, {load_id: entry["file_columns"]})
 
     def lines() -> Iterator[str]:
         with instance.connect() as connection, connection.transaction():
-            yield from export_lines(declared, columns, rejected_rows(connection, [load_id]))
+            yield from export.lines(rejected_rows(connection, [load_id]))
 
-    name = f"rejects-{declared.name}-{load_id}.csv"
-    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    quoted = quote(name or f"rejects-{declared.name}-{load_id}.csv", safe="")
+    headers = {**HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{quoted}"}
     return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
@@ -288,7 +303,7 @@ def pipeline(
     request: Request, instance: InstanceDep, seen: VisibleDep, name: str, before: Before = None
 ) -> HTMLResponse:
     """A pipeline: its builds, and what each published."""
-    _check_pipeline(seen, name)
+    check_pipeline(seen, name)
     declared = seen.registry.pipelines.get(name)
     sound = [declared] if declared else []
     look = instance.look()
@@ -307,83 +322,11 @@ def pipeline(
         problems=seen.registry.broken_pipelines.get(name, ()),
         builds=builds[:PAGE],
         before=before,
-        next_before=_next_before(builds, PAGE, "transformation_id"),
+        next_before=next_before(builds, PAGE, "transformation_id"),
     )
 
 
-def _check_pipeline(seen: Visible, name: str) -> None:
+def check_pipeline(seen: Visible, name: str) -> None:
+    """Raise HTTPException, 404, where there is none that the user may see."""
     if name not in seen.pipelines:
         raise HTTPException(404, f"{name} is no pipeline of the registry that you may see.")
-
-
-@router.get("/builds/{build_id}")
-def build(request: Request, instance: InstanceDep, seen: VisibleDep, build_id: Id) -> HTMLResponse:
-    """A build: what it changed in each mart, what failed and why."""
-    with instance.connect() as connection:
-        found = queries.build(connection, build_id)
-        if found is None or found["pipeline"] not in seen.pipelines:
-            raise HTTPException(404, "There is no such build that you may see.")
-        nodes = queries.nodes(connection, build_id)
-        publication = found["publication_id"]
-        marts = queries.marts(connection, publication) if publication else []
-        held = find_held(connection, build_id)
-        failing = queries.failing_rows(connection, build_id, FAILING_ROWS)
-    return render(
-        request,
-        "build.html",
-        build=found,
-        marts=marts,
-        held=held,
-        failing=failing,
-        failed=[node for node in nodes if node["is_failure"]],
-        warned=[node for node in nodes if node["status"] == "warn"],
-        models=[node for node in nodes if node["resource_type"] not in TESTS],
-        tests=[node for node in nodes if node["resource_type"] in TESTS],
-    )
-
-
-@router.get("/pipelines/{name}/nodes/{node}")
-def node(
-    request: Request,
-    instance: InstanceDep,
-    seen: VisibleDep,
-    name: str,
-    node: str,
-    before: Before = None,
-) -> HTMLResponse:
-    """A model, or a test: how long it took and what it did in each build."""
-    _check_pipeline(seen, name)
-    with instance.connect() as connection:
-        builds = queries.node_history(connection, name, node, before, HISTORY + 1)
-        failing = queries.newest_failing_rows(connection, name, node)
-    results = [each for each in builds[:HISTORY] if each["status"] is not None]
-    return render(
-        request,
-        "node.html",
-        pipeline=name,
-        node=node,
-        results=results,
-        failing=failing,
-        durations=_history_chart(results, "execution_seconds", " s"),
-        amounts=_history_chart(results, _amount(results), ""),
-        amount=_amount(results),
-        before=before,
-        next_before=_next_before(builds, HISTORY, "transformation_id"),
-    )
-
-
-def _amount(results: Sequence[queries.Row]) -> str:
-    """What is counted of a node: rows of a model, failures of a test."""
-    is_test = bool(results) and results[0]["resource_type"] in TESTS
-    return "failures" if is_test else "rows_affected"
-
-
-def _history_chart(results: Sequence[queries.Row], figure: str, unit: str) -> Any:
-    values = []
-    for each in reversed(results):
-        value = each[figure] or 0
-        failed = each["is_failure"]
-        words = f"{each['started_at']:%Y-%m-%d %H:%M}: {value:,.4g}{unit}, {each['status']}"
-        values.append((0 if failed else value, value if failed else 0, words))
-    most = max((each[figure] or 0 for each in results), default=0)
-    return chart(values, HISTORY, f"{len(results)} builds, up to {most:,.4g}{unit}")
