@@ -8,7 +8,7 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from sluice.orchestration.page import actions, views
+from sluice.orchestration.page import actions, build_views, views
 from sluice.orchestration.page.app import build_app
 from sluice.orchestration.page.plugin import SluicePlugin
 from sluice.settings import Settings
@@ -16,7 +16,7 @@ from tests.orchestration.page.conftest import Ledger, Users
 
 ROUTES = [
     route
-    for router in (views.router, actions.router)
+    for router in (views.router, build_views.router, actions.router)
     for route in router.routes
     if isinstance(route, APIRoute)
 ]

@@ -18,8 +18,8 @@ from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from sluice.loading.withdrawal import withdraw
+from sluice.orchestration.page import build_views, views
 from sluice.orchestration.page import instance as page_instance
-from sluice.orchestration.page import views
 from sluice.orchestration.page.app import build_app
 from sluice.publishing.approval import Difference, decide, hold, waiting_publication
 from sluice.settings import Settings
@@ -249,7 +249,7 @@ def test_a_model_has_a_history(
         ("0.00 s", "1"),
     ]
     assert "3 builds, up to 100" in shown(page, path)
-    monkeypatch.setattr(views, "HISTORY", 2)
+    monkeypatch.setattr(build_views, "HISTORY", 2)
     (older,) = [link for link in links(page, path) if "before" in link]
     assert "SELECT 1" in shown(page, older.removeprefix("/sluice"))
     assert "No build here had it" in shown(page, "/pipelines/shop/nodes/model.sluice.unheard_of")
