@@ -21,8 +21,7 @@ from sluice.loading.table import ROW_NUMBER, bronze_table, set_next_row_number
 from sluice.reading.csv_strict import strictly
 from sluice.reading.headers import Header
 from sluice.registry import CsvDialect, Source
-
-ENCODINGS = {"utf-8": "UTF8", "latin-1": "LATIN1", "windows-1252": "WIN1252"}
+from sluice.registry.encodings import COPY_ENCODINGS
 
 # What one message to PostgreSQL holds: it stays in the processor's cache there, which saves the
 # server 2-4 % of its work against a message of a megabyte.
@@ -56,7 +55,7 @@ def is_for_copy(source: Source) -> bool:
         and dialect.quote is not None
         and dialect.comment is None
         and not dialect.trailing_delimiter
-        and source.encoding in ENCODINGS
+        and source.encoding in COPY_ENCODINGS
         and all(
             source.values_of(name).says_nothing
             and column.mask is None
@@ -139,7 +138,7 @@ def _copy_bytes(
     sound = Exactness(source, columns).only_exact(blocks)
     options: list[Composable] = [
         SQL("delimiter {}").format(Literal(dialect.delimiter)),
-        SQL("encoding {}").format(Literal(ENCODINGS[source.encoding])),
+        SQL("encoding {}").format(Literal(COPY_ENCODINGS[source.encoding])),
         SQL("null ''"),
     ]
     simple = _SimplePart(sound, dialect)
