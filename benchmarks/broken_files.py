@@ -183,8 +183,9 @@ def file_damage(table: list[Row]) -> Iterator[BrokenFile]:
         ("more", [(*row, "x") for row in table]),
         ("same", table),
     ):
-        # A second table below the first: only what has the first one's fields can be loaded.
-        loaded = [*table, *second] if name == "same" else table
+        # A second table below the first: only what has the first one's fields can be loaded; its
+        # header is no record.
+        loaded = [*table, *second[1:]] if name == "same" else table
         content = text + PLAIN.text(second)
         yield BrokenFile(f"file_multitable_{name}.csv", content, loaded)
 

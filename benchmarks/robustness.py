@@ -10,6 +10,12 @@ does not come out must have been rejected, with a reason.
     .venv/bin/python benchmarks/robustness.py /tmp/broken --dialect auto
     .venv/bin/python benchmarks/robustness.py /tmp/broken --reader duckdb     # a yardstick
 
+    .venv/bin/python benchmarks/robustness.py Pollock/polluted_files --dialect given
+
+The last is the public corpus as its repository has it (HPI-Information-Systems/Pollock). Its
+targets keep what Sluice refuses to guess, such as a record with a delimiter too many or a quote
+that is never closed: one ``missing`` and one ``rejected`` for each is what is aimed at.
+
 The folder has ``csv/`` (or ``dirty/``) with the files, ``clean/`` with a target of the same name
 each (RFC 4180, with a header), and ``parameters/NAME_parameters.json`` with the dialect, which
 ``--dialect given`` needs: the layout of the public corpus Pollock. ``--make`` writes files with its
@@ -272,11 +278,13 @@ def _declared(
     names = tuple(parameters.get("column_names") or ()) or None
     header_lines = int(parameters.get("header_lines", 1))  # some are written as text
     preamble_lines = int(parameters.get("preamble_lines", 0))
+    delimiter = parameters.get("delimiter") or ","  # an empty file has none
     quote = parameters.get("quotechar") or None
     escape = parameters.get("escapechar") or None
     try:
         dialect = CsvDialect(
-            delimiter=parameters.get("delimiter", ","),
+            delimiter=delimiter[:1] if delimiter[1:].isspace() else delimiter,
+            space_after_delimiter=delimiter[1:].isspace(),
             quote=quote,
             escape=None if escape == quote else escape,
             skip_lines=preamble_lines + (header_lines if names else 0),

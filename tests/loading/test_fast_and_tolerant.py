@@ -44,7 +44,7 @@ PIECES = st.sampled_from(
     [
         *[b"x", b"e", b" ", b",", b",", b"\t", b'"', b'"', b'""', b"'", b"\\", b"\n", b"\n"],
         *[b"\r\n", b"\r", b"\xc3\xa9", b"\xe9", b"\x81", b"\0", b"\xef\xbb\xbf"],
-        *[b"\\.", b"\\N", b"NULL"],
+        *[b"\\.", b"\\N", b"NULL", b"a,b\n", b'"a",b,c\n'],
     ]
 )
 

@@ -31,6 +31,13 @@ def as_csv() -> bytes:
     return 'order_id,product,amount\n1,"ink, blue",2.50\n2,,\n3,"pén\n",-1\n4,"",12.10\n'.encode()
 
 
+def as_spaced_csv() -> bytes:
+    return (
+        b'order_id, product, amount\n1, "ink, blue", 2.50\n2, ,\n'
+        b'3,  "p\xc3\xa9n\n",-1\n4, "", 12.10\n'
+    )
+
+
 def as_jsonl() -> bytes:
     return "".join(json.dumps(record) + "\n" for record in RECORDS).encode()
 
@@ -56,6 +63,7 @@ def as_parquet() -> bytes:
 FORMATS: dict[str, tuple[dict[str, Any], Callable[[], bytes]]] = {
     "csv": ({"format": "csv"}, as_csv),
     "csv, looked at": ({"format": "csv", "dialect": "auto", "encoding": "auto"}, as_csv),
+    "csv, spaced": ({"format": "csv", "dialect": {"space_after_delimiter": True}}, as_spaced_csv),
     "jsonl": ({"format": "jsonl"}, as_jsonl),
     "json": ({"format": "json", "json": {"path": "data.items"}}, as_json),
     "parquet": ({"format": "parquet"}, as_parquet),
@@ -87,6 +95,20 @@ def test_each_format_and_compression_comes_to_the_same_rows(
     )
     assert (number, code, column) == (3, "below_minimum", "amount")
     assert "-1" in raw
+
+
+@pytest.mark.parametrize("dialect", [{}, "auto"])
+def test_files_put_one_below_the_other_have_one_header(shop: Shop, dialect: object) -> None:
+    texts = {name: {"data_type": "text"} for name in ORDERS.columns}
+    shop.source = Source.model_validate(
+        {**ORDERS.model_dump(), "columns": texts, "dialect": dialect}
+    )
+    header = ",".join(ORDERS.columns)
+    shop.drop("a.csv", f"1,ink,2.50\n{header}\n2,pad,3\n", header=f"{header}\n")
+    (entry,) = shop.load().entries
+    assert (entry.rows_loaded, entry.rows_rejected) == (2, 1)
+    assert shop.query("select order_id from bronze.orders order by 1") == [("1",), ("2",)]
+    assert shop.query("select row_number, code from ops.rejected_rows") == [(2, "repeated_header")]
 
 
 def test_fixed_width_lines_are_cut_at_the_declared_places(shop: Shop) -> None:

@@ -45,6 +45,8 @@ def written_value(value: str | None, dialect: CsvDialect, *, is_quoted: bool) ->
     if value is None:
         return ""
     special = {delimiter, "\r", "\n", quote}
+    if dialect.space_after_delimiter:
+        special.add(" ")
     if quote is None or not (is_quoted or not value or special & set(value)):
         return value
     escape = dialect.escape or quote

@@ -151,6 +151,25 @@ def test_quotes_after_a_space_stay_quotes() -> None:
     assert look('a, b\n1, "x, y"\n2, "y, z"\n3, "z"\n4, "u"\n').dialect.quote == '"'
 
 
+def test_spaces_before_quotes_belong_to_the_delimiter() -> None:
+    found = look('a, b, c\n1, "x, y", 2\n3, "y, z", 4\n5, u, 6\n')
+    assert found.dialect == CsvDialect(delimiter=",", space_after_delimiter=True)
+    assert "Spaces after a delimiter belong to it: most quotes stand after one." in found.notes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a,b\n1, "x"\n2,"y"\n3,"z"\n',  # one record is broken
+        "a, b\n1, x\n2, y\n3, z\n",  # the spaces may be part of the values
+        'remark\nshe said, "yes"\nhe said, "no"\nthey said, "well"\n',
+        'a b\n1 "x"\n2  "y"\n3  "z"\n',
+    ],
+)
+def test_other_spaces_are_part_of_the_values(text: str) -> None:
+    assert not look(text).dialect.space_after_delimiter
+
+
 def test_an_escape_needs_more_than_one_record() -> None:
     once = 'a,b\n"x \\"y\\" z",1\np,2\n"q",3\n'
     assert look(once).dialect.escape is None
@@ -263,6 +282,42 @@ def test_nothing_is_rfc_4180(text: str) -> None:
 def test_declared_names_find_the_header() -> None:
     text = "1,2,3,4,5\nremark,code,Price,ITEM,date\n" + BODY
     assert look(text, ITEMS).dialect.skip_lines == 1
+
+
+TEXTS = declared(dict.fromkeys(NAMES, "text"))
+
+
+@pytest.mark.parametrize("above", ["", "Sales of 2026\n"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        'remark,"code,price,item,date',
+        'remark,code,pr"ice,item,date',
+        '"remark,code,price,item,date"',
+        "remark;code;price;item;date",
+        'remark code "price" item date',
+        'Remark,"Code,"Item"',
+    ],
+)
+def test_the_registry_s_order_stands_in_for_no_broken_header(header: str, above: str) -> None:
+    found = look(f"{above}{header}\n{BODY}", TEXTS)
+    assert (found.dialect.header, found.names) == (True, None)
+    assert found.dialect.skip_lines == above.count("\n")
+    assert f"The header is line {above.count(chr(10)) + 1}, and is broken." in found.notes
+
+
+@pytest.mark.parametrize("first", ['2026-01-30,"Item,2,AB,', "a title", 'the date of the "item'])
+def test_a_broken_record_is_no_header(first: str) -> None:
+    found = look(f"{first}\n{BODY}", TEXTS)
+    assert (found.dialect.header, found.names) == (False, None)
+
+
+def test_words_of_a_broken_header_are_told_however_they_are_spelled() -> None:
+    source = declared({"order_id": "text", "unit_price": "text"})
+    body = "a-1,2.50\nb-2,3.50\nc-3,4.50\n"
+    for header in ('"OrderID,x', '"x,Unit Price', '"x;unit_price'):
+        assert look(f"{header}\n{body}", source).dialect.header
+    assert not look(f'"order,x\n{body}', source).dialect.header
 
 
 def test_declared_types_tell_a_record_from_a_header() -> None:

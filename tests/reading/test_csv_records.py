@@ -26,6 +26,8 @@ DIALECTS = [
     dialect_of(header=False, delimiter="|", quote='"', escape="|x"[1]),
     dialect_of(header=False, delimiter=";", trailing_delimiter=True),
     dialect_of(header=False, delimiter=".", quote="^", escape="]"),
+    dialect_of(header=False, space_after_delimiter=True),
+    dialect_of(header=False, space_after_delimiter=True, escape="\\", trailing_delimiter=True),
 ]
 
 LINE_ENDS = st.sampled_from(["\n", "\r\n", "\r"])
@@ -51,7 +53,8 @@ def tables(draw: st.DrawFn) -> tuple[list[Row], str, CsvDialect, str]:
         fields = [written_value(one, dialect, is_quoted=draw(st.booleans())) for one in values]
         if dialect.trailing_delimiter:
             fields.append("")
-        text += (dialect.delimiter or ",").join(fields) + draw(line_ends)
+        spaces = draw(st.sampled_from(["", " ", "  "])) if dialect.space_after_delimiter else ""
+        text += f"{dialect.delimiter or ','}{spaces}".join(fields) + draw(line_ends)
     if table and table[-1] != [None] and draw(st.booleans()):
         text = text.removesuffix("\n").removesuffix("\r")
     return table, text, dialect, encoding
@@ -59,15 +62,6 @@ def tables(draw: st.DrawFn) -> tuple[list[Row], str, CsvDialect, str]:
 
 def named(count: int) -> list[str]:
     return [f"c{number}" for number in range(count)]
-
-
-@pytest.fixture(params=["whole", "in small pieces"])
-def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Files small enough to think about go through every path that large ones do."""
-    if request.param != "whole":
-        monkeypatch.setattr(lines, "BATCH_BYTES", 5)
-        monkeypatch.setattr(csv_pass, "BATCH_BYTES", 20)
-    return str(request.param)
 
 
 @given(tables())
@@ -174,6 +168,20 @@ def test_records(data: bytes | str, expected: Read, pieces: str) -> None:
             [(1, ("1", "2")), (2, "ragged_row"), (3, ("5", None))],
         ),
         ({"trailing_delimiter": True}, "a,b\n1,2,\n3,4,5\n", [(1, ("1", "2")), (2, "ragged_row")]),
+        (
+            {"space_after_delimiter": True},
+            'a, b\n1,  "x, ""y"""\n 2 , 3 \n4,\n5, \n',
+            [(1, ("1", 'x, "y"')), (2, (" 2 ", "3 ")), (3, ("4", None)), (4, ("5", None))],
+        ),
+        (
+            {"space_after_delimiter": True},
+            'a, b\n "1", 2\n3, "x\n4, "5"\n6, "7" x\n8, 9, 0\n',
+            [
+                *[(1, "bad_quotes"), (2, "bad_quotes"), (3, ("4", "5"))],
+                *[(4, "bad_quotes"), (5, "ragged_row")],
+            ],
+        ),
+        ({}, 'a,b\n1, 2\n3, "4"\n', [(1, ("1", " 2")), (2, "bad_quotes")]),
         ({"header": False, "names": ("a", "b")}, "1,2\n", [(1, ("1", "2"))]),
         ({"names": ("a", "b")}, "x,y\n1,2\n", [(1, ("1", "2"))]),
         ({"delimiter": "\t"}, "a\tb\n1\t\n", [(1, ("1", None))]),

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sluice.errors import DeliveryError
 from sluice.reading import needs_seeking
 from sluice.registry.formats import Format
 from tests.reading.readers import bad_records, good_records, places, reader_of, source_of, verdicts
@@ -67,6 +68,13 @@ def test_a_csv_file_without_a_header_has_the_names_of_the_registry() -> None:
     assert reader.names == ("id", "Name")
     assert good_records(reader) == [(1, ("1", "a"))]
     assert [code for _, code, _ in verdicts(reader)] == ["ragged_row"]
+
+
+def test_a_csv_file_with_a_broken_header_is_in_no_known_order() -> None:
+    texts = source_of("csv", {"id": "text", "name": "text"}, dialect="auto")
+    with pytest.raises(DeliveryError) as raised:
+        reader_of(b'name,"id\na,1\nb,2\nc,3\n', texts)
+    assert raised.value.code == "no_header"
 
 
 def test_a_csv_file_in_a_dialect_that_is_looked_for() -> None:

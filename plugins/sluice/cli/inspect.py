@@ -82,7 +82,8 @@ def inspect(
         typer.Option(
             metavar="auto|KEY=VALUE,...",
             help="Of delimited files: delimiter, quote, escape, comment, skip_lines, header,"
-            " trailing_delimiter; such as delimiter=semicolon,header=false. Default: auto.",
+            " trailing_delimiter, space_after_delimiter; such as delimiter=semicolon,header=false."
+            " Default: auto.",
         ),
     ] = None,
     encoding: Annotated[Encoding | None, typer.Option(help="Default: auto.")] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -14,15 +15,17 @@ from sluice.settings import load_settings
 
 BINARIES = Path(sys.executable).parent
 
-# A worker for each core, up to what one PostgreSQL serves well; tests of a group share a worker.
-SIDE_BY_SIDE = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup")
+# Tests wait for servers a third of their time: one worker more than there are cores, up to what one
+# PostgreSQL serves well. Tests of a group share a worker.
+WORKERS = min((os.cpu_count() or 1) + 1, 4)
+SIDE_BY_SIDE = ("-n", str(WORKERS), "--dist", "loadgroup")
 
 
 def test(context: typer.Context) -> None:
     """Run everything that checks the project; further arguments go to pytest.
 
-    ruff, mypy, sqlfluff, the registry check, then pytest with a real PostgreSQL, dbt and Airflow, a
-    process for each core; -n 0 runs all tests in one.
+    ruff, mypy, sqlfluff, the registry check, then pytest with a real PostgreSQL, dbt and Airflow,
+    in one process more than there are cores; -n 0 runs all tests in one.
     """
     with failures_explained():
         project = load_settings().project

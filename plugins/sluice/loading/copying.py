@@ -18,8 +18,9 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from sluice.errors import DeliveryError, printable
 from sluice.loading.exactness import Exactness
 from sluice.loading.table import ROW_NUMBER, bronze_table, set_next_row_number
+from sluice.reading.csv_repeats import repeated_in_bytes
 from sluice.reading.csv_strict import strictly
-from sluice.reading.headers import Header
+from sluice.reading.headers import Header, field_names
 from sluice.registry import CsvDialect, Source
 from sluice.registry.encodings import COPY_ENCODINGS
 
@@ -55,6 +56,7 @@ def is_for_copy(source: Source) -> bool:
         and dialect.quote is not None
         and dialect.comment is None
         and not dialect.trailing_delimiter
+        and not dialect.space_after_delimiter
         and source.encoding in COPY_ENCODINGS
         and all(
             source.values_of(name).says_nothing
@@ -98,7 +100,9 @@ def copy_csv(
     Raises:
         DeliveryError: PostgreSQL refuses a record; the transaction has to be rolled back.
     """
-    blocks = _blocks(strictly(_after(header.end, chunks), source.csv_dialect))
+    names = header.names or field_names(source)
+    repeated = repeated_in_bytes(names, source.csv_dialect, source.encoding)
+    blocks = _blocks(strictly(_after(header.end, chunks), source.csv_dialect, repeated))
     rest: Iterable[bytes] = blocks
     rows = 0
     if source.encoding == "utf-8":

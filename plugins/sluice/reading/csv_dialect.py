@@ -91,6 +91,7 @@ def _look(text: str, encoding: EncodingFound, source: Source | None, delimiter: 
         skip_lines=table.skip_lines,
         header=table.header,
         trailing_delimiter=table.trailing_delimiter,
+        space_after_delimiter=structure.is_spaced,
     )
     notes = (encoding.note, *_structure_notes(structure), *table.notes)
     return Detected(dialect, encoding.encoding, table.names, encoding.mark_bytes, notes)
@@ -112,6 +113,8 @@ def _structure_notes(structure: Structure) -> list[str]:
     else:
         regular = f"{len(structure.regular)} of the {structure.count} records looked at"
         notes = [f"Delimiter {structure.delimiter!r}: {regular} have {structure.width} fields."]
+    if structure.is_spaced:
+        notes.append("Spaces after a delimiter belong to it: most quotes stand after one.")
     if structure.quote is None:
         notes.append("No quote: quotation marks stand within values only.")
     elif structure.quote != '"':

@@ -44,7 +44,8 @@ class Parts:
         plain: the characters of a field without quotes.
         field: a field.
         line_field: a field on one line.
-        delimiter: the delimiter.
+        delimiter: the delimiter, and the spaces that belong to it.
+        sign: the delimiter alone.
     """
 
     after: str
@@ -55,6 +56,7 @@ class Parts:
     field: str
     line_field: str
     delimiter: str
+    sign: str
 
 
 def parts_of(dialect: CsvDialect) -> Parts:
@@ -76,7 +78,8 @@ def parts_of(dialect: CsvDialect) -> Parts:
         plain=plain,
         field=field,
         line_field=line_field,
-        delimiter=delimiter,
+        delimiter=rf"{delimiter}\ *+" if dialect.space_after_delimiter else delimiter,
+        sign=delimiter,
     )
 
 
@@ -89,6 +92,7 @@ class Grammar:
         quote: the quote; empty where the dialect has none.
         doubled: the quote twice, where that stands for one within quotes; else empty.
         delimiter: the delimiter.
+        bare: the same without spaces after delimiters, which records are passed on in.
         record: a record with as many fields as it must have, a group for each field as it is
             written and one for the line end; matches nothing, with no group, where there is none.
         any_record: a record with any number of fields, a group for its line end.
@@ -102,6 +106,10 @@ class Grammar:
         self.quote = dialect.quote or ""
         self.doubled = self.quote * 2 if dialect.escape in (None, dialect.quote) else ""
         self.delimiter = dialect.delimiter or ","
+        self.bare = self
+        if dialect.space_after_delimiter:
+            changed = {"space_after_delimiter": False}
+            self.bare = Grammar(dialect.model_copy(update=changed), width)
         fields = parts.delimiter.join([f"({parts.field})"] * width)
         end = r"(\r\n|\n|\r|\Z)"
         trailing = parts.delimiter if dialect.trailing_delimiter else ""
@@ -118,7 +126,8 @@ class Grammar:
         self._written = re.compile(fields)
         self._whole_fields = re.compile(f"(?:{parts.field}{parts.delimiter})*+")
         self._content = re.compile(parts.content)
-        self.to_field_end = re.compile(rf"[^{parts.delimiter}\r\n]*+")
+        self.to_field_end = re.compile(rf"[^{parts.sign}\r\n]*+")
+        self._delimiter = re.compile(parts.delimiter)
         self._field = re.compile(rf"({parts.field})({parts.delimiter}|[\r\n]|\Z)")
         self.value = _value_of(dialect)
         # How many fields a record seems to have, counted by its delimiters.
@@ -129,7 +138,7 @@ class Grammar:
         fields = []
         while match := self._field.match(text, start):
             fields.append(self.value(match[1]))
-            if match[2] != self.delimiter:
+            if not match[2].startswith(self.delimiter):
                 break
             start = match.end()
         return fields
@@ -234,12 +243,21 @@ class Grammar:
         match = self._written.fullmatch(written)
         return [self.value(one) for one in match.groups()] if match else []
 
+    def after_delimiter(self, text: str, position: int) -> int:
+        """The place after the delimiter at a place; the same place where none is."""
+        match = self._delimiter.match(text, position)
+        return match.end() if match else position
+
     def ends_field(self, text: str, position: int) -> bool:
         """Whether a field may end before the character at a place."""
         return position >= len(text) or text[position] in (self.delimiter, "\r", "\n")
 
     def begins_field(self, text: str, position: int) -> bool:
         """Whether a field may begin at a place."""
+        if self.dialect.space_after_delimiter:
+            before = text.rfind(self.delimiter, 0, position)
+            if before >= 0 and self.after_delimiter(text, before) == position:
+                return True
         return position == 0 or text[position - 1] in (self.delimiter, "\r", "\n")
 
 

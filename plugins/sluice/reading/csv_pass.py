@@ -21,6 +21,7 @@ from sluice.reading.csv_recovery import (
     stray_line_end,
     too_long_reason,
 )
+from sluice.reading.csv_repeats import repeated_in_text
 from sluice.reading.csv_window import Blocks, Window
 from sluice.reading.fields import WrittenRecords
 from sluice.reading.headers import Header
@@ -32,6 +33,8 @@ BATCH_RECORDS = 20_000
 
 # A record of so many characters may be too long in bytes.
 LONG_CHARACTERS = RECORD_BYTES // 4
+
+REPEATED = "The values are the names of the columns: it is the header once more."
 
 
 @dataclass(slots=True)
@@ -60,7 +63,7 @@ class _Building:
         return after
 
     def batch(self) -> Batch:
-        records = WrittenRecords(self.written, self.grammar, are_lines=self.are_lines)
+        records = WrittenRecords(self.written, self.grammar.bare, are_lines=self.are_lines)
         return Batch(self.numbers, records, self._place, self.bad)
 
     def _place(self, index: int) -> Place:
@@ -93,6 +96,7 @@ class Pass:
         self._grammar = grammar
         self._comment = grammar.dialect.comment or ""
         self._names = names
+        self._header_again = repeated_in_text(names, grammar.dialect)
         self._encoding = file.encoding
         self._blocks = Blocks(pieces, grammar.dialect)
         self._number = 1
@@ -182,6 +186,8 @@ class Pass:
     def _add_lines(self, building: _Building, start: int) -> int:
         """Add the records about which there is nothing to ask; gives the place after them."""
         text, line_end = self._window.text, self._line_end
+        if self._grammar.bare is not self._grammar:
+            return start  # no record can be passed on as it is written
         if line_end and start >= self._lines_until:
             limit = min(self._window.next_suspect(start), len(text))
             self._lines_until = self._grammar.lines_end(text, start, line_end, limit)
@@ -189,6 +195,9 @@ class Pass:
         if end > start + BATCH_BYTES:
             cut = text.rfind(line_end, start, start + BATCH_BYTES)
             end = (cut if cut >= 0 else text.index(line_end, start)) + len(line_end)
+        if self._header_again is not None and end > start:
+            again = self._header_again.find(text, start, end)
+            end = again if again >= 0 else end
         if end <= start or end - start > LONG_CHARACTERS:
             return start
         *lines, rest = text[start:end].split(line_end, BATCH_RECORDS)
@@ -236,7 +245,7 @@ class Pass:
 
     def _add_odd(self, building: _Building, position: int, match: Match[str]) -> int:
         """Add a record that is whole, but may not be good for another reason."""
-        grammar = self._grammar
+        grammar, text = self._grammar, self._window.text
         ended = match.groups()[-1]
         verdict = self._stray(position, match.end(), grammar.written_width)
         if verdict is None and self._window.next_suspect(position) < match.end():
@@ -244,9 +253,14 @@ class Pass:
         size = self._window.size(position, match.end())
         if verdict is None and size > RECORD_BYTES:
             verdict = Verdict(match.end(), "too_long", too_long_reason())
+        if verdict is None and self._header_again and self._header_again.is_at(text, position):
+            fields = tuple(map(grammar.value, match.groups()[:-1]))
+            verdict = Verdict(match.end(), "repeated_header", REPEATED, fields=fields)
         if verdict is not None:
             return self._add_bad(building, position, verdict)
-        whole = self._window.text[position : match.end(grammar.width)]
+        whole = text[position : match.end(grammar.width)]
+        if grammar.bare is not grammar:
+            whole = grammar.delimiter.join(match.groups()[:-1])
         self._number = building.add(self._number, position, [whole], 0)
         building.are_lines = building.are_lines and not LINE_END.search(whole)
         self._line_end = ended or self._line_end

@@ -231,7 +231,7 @@ class _Walk:
                 start = match.end() if match else len(text)
             if not text.startswith(grammar.delimiter, start):
                 return after_line_end(text, start)
-            start += 1
+            start = grammar.after_delimiter(text, start)
 
     def _close(self, opened: int) -> tuple[int, bool]:
         """Where the field that a quote opens ends; or the next record begins, and True."""

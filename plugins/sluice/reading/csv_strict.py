@@ -1,8 +1,9 @@
 """The fast path's guard: what PostgreSQL reads as CSV, and is none.
 
 COPY lets a quote begin and end anywhere in a field: ``ab"cd"ef`` becomes ``abcdef``, without a
-word. The guard holds such a record back and refuses the file, which the tolerant reader then takes
-apart; everything else passes as it is.
+word. And a header that stands among the records is a record to PostgreSQL. The guard holds both
+back and refuses the file, which the tolerant reader then takes apart; everything else passes as it
+is.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from collections.abc import Iterable, Iterator
 
 from sluice.errors import DeliveryError
 from sluice.reading.csv_grammar import RECORD_BYTES, Parts, parts_of
+from sluice.reading.csv_repeats import RepeatedHeader
 from sluice.registry import CsvDialect
 
 
-def strictly(chunks: Iterable[bytes], dialect: CsvDialect) -> Iterator[bytes]:
+def strictly(
+    chunks: Iterable[bytes], dialect: CsvDialect, repeated: RepeatedHeader[bytes] | None = None
+) -> Iterator[bytes]:
     """The bytes of a delimited file, as far as its records are those of RFC 4180.
 
     What is given on ends with a record each time, so that no byte of a broken one gets to
@@ -25,9 +29,11 @@ def strictly(chunks: Iterable[bytes], dialect: CsvDialect) -> Iterator[bytes]:
     Args:
         chunks: the file's bytes, in an encoding that extends ASCII, from the start of a record.
         dialect: how the file is written.
+        repeated: finds the header among the records; None where it is not looked for.
 
     Raises:
-        DeliveryError: a record has a quote where none may be, or is longer than 16 MB.
+        DeliveryError: a record has a quote where none may be, is longer than 16 MB, or is the
+            header once more.
     """
     if dialect.quote is None:
         yield from chunks
@@ -36,9 +42,11 @@ def strictly(chunks: Iterable[bytes], dialect: CsvDialect) -> Iterator[bytes]:
     for chunk in chunks:
         passed = guard.take(chunk)
         if passed:
+            _refuse_header(passed, repeated)
             yield passed
     rest = guard.finish()
     if rest:
+        _refuse_header(rest, repeated)
         yield rest
 
 
@@ -103,6 +111,13 @@ class _Guard:
         if not self._last.match(data):
             raise _broken()
         return data
+
+
+def _refuse_header(records: bytes, repeated: RepeatedHeader[bytes] | None) -> None:
+    if repeated is not None and repeated.find(records, 0, len(records)) >= 0:
+        raise DeliveryError(
+            "The header stands among the records once more.", code="repeated_header"
+        )
 
 
 def _broken() -> DeliveryError:

@@ -101,6 +101,7 @@ class Structure:
         escape: the character before a quote within quotes; None where quotes are doubled.
         records: the sample's records.
         expected: how many fields a record should have, if that is known.
+        is_spaced: whether spaces after a delimiter belong to it.
     """
 
     delimiter: str
@@ -108,6 +109,7 @@ class Structure:
     escape: str | None
     records: tuple[SampleRecord, ...]
     expected: int | None = None
+    is_spaced: bool = False
 
     @cached_property
     def width(self) -> int:
@@ -198,18 +200,32 @@ def _best_quoting(
     text: str, lines: Sequence[str], delimiter: str, expected: int | None
 ) -> Structure:
     """The best way to take a sample apart at one delimiter."""
+    quote = _quote_of(text, lines, delimiter)
+    is_spaced = quote is not None and _is_spaced(lines, delimiter, quote)
 
     def written(quote: str | None, escape: str | None) -> Structure:
-        records = tuple(_records(text, lines, delimiter, quote, escape))
-        return Structure(delimiter, quote, escape, records, expected)
+        records = tuple(_records(text, lines, delimiter, quote, escape, is_spaced=is_spaced))
+        return Structure(delimiter, quote, escape, records, expected, is_spaced)
 
-    quote = _quote_of(text, lines, delimiter)
     doubled = written(quote, None)
     if quote is None or f"\\{quote}" not in text:
         return doubled
     escaped = written(quote, "\\")
     is_better = len(escaped.regular) >= len(doubled.regular) + LEAST_EVIDENCE
     return escaped if is_better and escaped.width == doubled.width else doubled
+
+
+def _is_spaced(lines: Sequence[str], delimiter: str, quote: str) -> bool:
+    """Whether most quoted fields stand after a delimiter and a space, in several lines.
+
+    Spaces before a value without quotes are no evidence: they may be part of it. Nor is prose with
+    direct speech, which the first line as a title or name of its column does not have.
+    """
+    if delimiter.isspace() or delimiter not in lines[0]:
+        return False
+    after_space = sum(f"{delimiter} {quote}" in line for line in lines)
+    at_once = sum(f"{delimiter}{quote}" in line for line in lines)
+    return after_space >= LEAST_EVIDENCE and after_space > at_once
 
 
 def _quote_of(text: str, lines: Sequence[str], delimiter: str) -> str | None:
@@ -238,21 +254,28 @@ def _quoted_lines(lines: Sequence[str], edge: str, quote: str) -> int:
 
 
 def _records(
-    text: str, lines: Sequence[str], delimiter: str, quote: str | None, escape: str | None
+    text: str,
+    lines: Sequence[str],
+    delimiter: str,
+    quote: str | None,
+    escape: str | None,
+    *,
+    is_spaced: bool,
 ) -> Iterator[SampleRecord]:
     """The records of a sample; a line that no record begins on is a record that is broken.
 
     After a broken record the next line is tried: an open quote never takes the rest along.
     """
     field = _field(delimiter, quote, escape) if quote else None
+    between = re.compile(re.escape(delimiter) + (r"\ *+" if is_spaced else ""))
     number, start = 0, 0
     while number < len(lines):
         line = lines[number]
         end, fields = start + len(line), None
         if field is None or quote is None or quote not in line:
-            fields = tuple(line.split(delimiter))
+            fields = tuple(between.split(line) if is_spaced else line.split(delimiter))
         else:
-            taken = _quoted_record(text, start, field, quote, escape)
+            taken = _quoted_record(text, start, field, between, quote, escape)
             if taken is not None:
                 end, fields = taken
         record_text = text[start:end]
@@ -275,7 +298,12 @@ def _field(delimiter: str, quote: str, escape: str | None) -> re.Pattern[str]:
 
 
 def _quoted_record(
-    text: str, start: int, field: re.Pattern[str], quote: str, escape: str | None
+    text: str,
+    start: int,
+    field: re.Pattern[str],
+    between: re.Pattern[str],
+    quote: str,
+    escape: str | None,
 ) -> tuple[int, tuple[str, ...]] | None:
     """Where a record ends, and its fields; None where it cannot be taken apart."""
     fields = []
@@ -284,9 +312,10 @@ def _quoted_record(
         quoted, plain = match.groups()
         fields.append(plain if quoted is None else _unescaped(quoted, quote, escape))
         position = match.end()
-        if position == len(text) or text[position] == "\n":
+        delimiter = between.match(text, position)
+        if delimiter is None:
             return position, tuple(fields)
-        position += 1
+        position = delimiter.end()
     return None
 
 

@@ -8,12 +8,12 @@ it is no header; rows that look different, in every column that has a look, are 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 
+from sluice.reading.csv_names import has_names, named_columns
 from sluice.reading.csv_structure import LEAST_EVIDENCE, SampleRecord, Structure
 from sluice.registry import Column, Source
 
@@ -86,6 +86,11 @@ def find_table(structure: Structure, source: Source | None) -> TableFound:
     position = _declared_header(records, source)
     if position is None:
         position = _likely_header(records, structure.width, source)
+    broken = _broken_header(records, structure.width, source) if position is None else None
+    if broken is not None:
+        # Not the registry's order: the order of the columns is what the file says in it.
+        notes.append(f"The header is line {broken.first_line + 1}, and is broken.")
+        return TableFound(broken.first_line, True, None, False, comment, tuple(notes))
     if position is None:
         return _without_header(structure, records, source, comment, notes)
     return _with_header(structure, records, position, source, comment, notes)
@@ -112,26 +117,24 @@ def _declared_header(records: Sequence[SampleRecord], source: Source | None) -> 
     """Which record names at least half of the declared columns, and the most of them."""
     if source is None:
         return None
-    named = [_named_columns(record.fields, source) for record in records[:HEADER_SEARCH]]
+    named = [named_columns(record.fields, source) for record in records[:HEADER_SEARCH]]
     best = max(range(len(named)), key=lambda position: named[position], default=None)
     if best is None or named[best] * 2 < len(source.columns) or named[best] == 0:
         return None
     return best
 
 
-def _named_columns(fields: Sequence[str] | None, source: Source) -> int:
-    """How many of the declared columns a record names, however they are spelled."""
-    found = {_bare(field) for field in fields or ()}
-    return sum(
-        bool(found & {_bare(name), _bare(column.from_ or name)})
-        for name, column in source.columns.items()
-    )
+def _broken_header(
+    records: Sequence[SampleRecord], width: int, source: Source | None
+) -> SampleRecord | None:
+    """The record above the table that holds the names of at least half of the declared columns.
 
-
-def _bare(name: str) -> str:
-    """A name's letters and digits, without case and accents."""
-    plain = unicodedata.normalize("NFKD", name).casefold()
-    return "".join(character for character in plain if character.isalnum())
+    It is none of the table's records, and no header that can be read.
+    """
+    if source is None:
+        return None
+    above = takewhile(lambda record: record.width != width, records[:HEADER_SEARCH])
+    return next((each for each in above if has_names(each.text, source)), None)
 
 
 def _likely_header(
@@ -280,7 +283,7 @@ def _with_header(
     first = records[position]
     above = "; what stands above it is passed over" if first.first_line else ""
     notes.append(f"The header is line {first.first_line + 1}{above}.")
-    is_known = source is not None and _named_columns(first.fields, source) == len(source.columns)
+    is_known = source is not None and named_columns(first.fields, source) == len(source.columns)
     rows = [first] if is_known else _header_rows(records, position, structure.width)
     names = _joined_names(rows)
     trailing = _ends_open(records[position + len(rows) :], structure.width, names, source)
@@ -359,7 +362,7 @@ def _ends_open(
     return (
         len(names) == width - 1
         and source is not None
-        and _named_columns(names, source) == len(source.columns) == len(names)
+        and named_columns(names, source) == len(source.columns) == len(names)
     )
 
 

@@ -21,7 +21,8 @@ def csv_writer(dialect: CsvDialect = COMMAS) -> Callable[[Sequence[str | None]],
     def field(value: str | None) -> str:
         if value is None:
             return ""
-        if value and value != END_OF_DATA and special.isdisjoint(value):
+        loses_space = dialect.space_after_delimiter and value.startswith(" ")
+        if value and value != END_OF_DATA and not loses_space and special.isdisjoint(value):
             return value
         if doubles_escapes and dialect.escape is not None:
             value = value.replace(dialect.escape, dialect.escape * 2)

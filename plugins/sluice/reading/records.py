@@ -103,6 +103,7 @@ class Reader(Protocol):
 # count and alert by them.
 REJECT_CODES: dict[str, str] = {
     "ragged_row": "the record has more or fewer fields than the file has columns",
+    "repeated_header": "the header once more: its values are the names of the columns",
     "bad_quotes": "a quote stands where none may, or is never closed",
     "bad_encoding": "bytes that are no text in the file's encoding",
     "nul_byte": "a NUL byte, which PostgreSQL's text cannot hold",

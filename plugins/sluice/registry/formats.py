@@ -49,6 +49,8 @@ class CsvDialect(RegistryModel):
     """Whether the first record names the columns; without it they come in the registry's order."""
     trailing_delimiter: bool = False
     """Whether each record ends with a delimiter that no field follows."""
+    space_after_delimiter: bool = False
+    """Whether spaces after a delimiter belong to it and not to the field, as in `1, "a, b"`."""
 
     @field_validator("delimiter", "quote", "escape", "comment")
     @classmethod
@@ -64,6 +66,8 @@ class CsvDialect(RegistryModel):
             raise ValueError("delimiter must differ from quote and escape")
         if self.comment is not None and self.comment in (self.delimiter, self.quote):
             raise ValueError("comment must differ from delimiter and quote")
+        if self.space_after_delimiter and " " in (self.delimiter, self.quote, self.escape):
+            raise ValueError("space_after_delimiter goes with signs other than the space")
         return self
 
 
