@@ -126,6 +126,10 @@ def test_damage_costs_only_its_record(format_: str, encoding: str) -> None:
     (bad,) = bad_records(reader)
     assert (bad.place.number, bad.code) == (2, "bad_encoding")
     assert bad.place.line == (3 if format_ == "csv" else 2)
+    assert f"is no text in {encoding}" in bad.reason or encoding in ("utf-16", "utf-32")
+    if encoding not in ("utf-16", "utf-32"):
+        shown = bad.place.raw.partition("X")[2].partition("Y")[0]
+        assert shown == "".join(f"\\x{byte:02x}" for byte in DAMAGE[encoding])
 
 
 @pytest.mark.parametrize("encoding", ["shift-jis", "euc-kr", "gb18030", "big5"])

@@ -13,6 +13,7 @@ from sluice.reading.csv_structure import Structure, find_structure
 from sluice.reading.csv_table import find_table
 from sluice.reading.encodings import EncodingFound, declared_encoding, find_encoding
 from sluice.registry import CsvDialect, Source
+from sluice.registry.encodings import codec_of
 
 # How much of a file is looked at: some thousand records, which take 0.15 to 0.2 s.
 DETECTION_BYTES = 1 << 18
@@ -99,7 +100,7 @@ def _look(text: str, encoding: EncodingFound, source: Source | None, delimiter: 
 
 def _sample(head: bytes, encoding: EncodingFound, *, is_whole_file: bool) -> str:
     """The head as text with line feeds, up to its last whole line."""
-    text = head[encoding.mark_bytes :].decode(encoding.encoding, errors="replace")
+    text = head[encoding.mark_bytes :].decode(codec_of(encoding.encoding), errors="replace")
     for line_end in LINE_ENDS:
         text = text.replace(line_end, "\n")
     return text if is_whole_file or "\n" not in text else text[: text.rindex("\n") + 1]

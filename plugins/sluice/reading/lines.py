@@ -60,6 +60,7 @@ class TextFile:
     Attributes:
         encoding: the encoding of what is handed on.
         note: which encoding the file has, and why it was taken for that.
+        transcoded_from: the file's encoding, where another one is handed on; else empty.
         start: the offset of the first byte that is handed on.
     """
 
@@ -77,17 +78,17 @@ class TextFile:
         else:
             found = declared_encoding(head, encoding)
         self._found = found
-        self._is_transcoded = is_transcoded(found.encoding)
-        self.encoding = "utf-8" if self._is_transcoded else found.encoding
+        self.transcoded_from = found.encoding if is_transcoded(found.encoding) else ""
+        self.encoding = "utf-8" if self.transcoded_from else found.encoding
         self.note = found.note
-        self.start = 0 if self._is_transcoded else found.mark_bytes
+        self.start = 0 if self.transcoded_from else found.mark_bytes
 
     def pieces(self) -> Generator[bytes, None, None]:
         """The bytes from the start, in pieces of about ``BATCH_BYTES``."""
         with self._opener() as stream:
             read_fully(stream, self._found.mark_bytes)
             pieces = iter(lambda: stream.read(BATCH_BYTES), b"")
-            yield from _as_utf_8(pieces, self._found.encoding) if self._is_transcoded else pieces
+            yield from _as_utf_8(pieces, self._found.encoding) if self.transcoded_from else pieces
 
     def lines(self) -> Iterator[Lines]:
         """The file's lines, in groups of about ``BATCH_BYTES``; they end with LF or CRLF."""
@@ -104,7 +105,7 @@ class TextFile:
 
     def shown(self, data: bytes) -> str:
         r"""Text to show; bytes that are none are written as ``\xNN``."""
-        if not self._is_transcoded:
+        if not self.transcoded_from:
             return data.decode(self.encoding, "backslashreplace")
         try:
             text = data.decode("utf-8", "surrogatepass")
@@ -117,8 +118,8 @@ class TextFile:
         found = None if text.isascii() else NO_TEXT.search(text)
         if found is None:
             return None
-        if self._is_transcoded:
-            return f"what follows {found.start()} characters is no text in {self._found.encoding}"
+        if self.transcoded_from:
+            return f"what follows {found.start()} characters is no text in {self.transcoded_from}"
         byte = ord(found[0]) - 0xDC00
         return f"byte 0x{byte:02X} after {found.start()} characters is no text in {self.encoding}"
 
