@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluice.errors import DeliveryError
 from sluice.reading.csv_dialect import DETECTION_BYTES, Detected, detect
 from sluice.registry import CsvDialect, Source
 
@@ -174,6 +175,47 @@ def test_an_escape_needs_more_than_one_record() -> None:
     once = 'a,b\n"x \\"y\\" z",1\np,2\n"q",3\n'
     assert look(once).dialect.escape is None
     assert look(once + '"u \\"v\\", w",4\n').dialect.escape == "\\"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("value", [r"say \"hi\" now", r"\"x\"", r"say \"hi\", now", r"a; b, \"c\""])
+def test_an_escape_in_every_record_is_seen(delimiter: str, header: bool, value: str) -> None:
+    names = f"a{delimiter}b\n" if header else ""
+    found = look(names + f'1{delimiter}"{value}"\n' * 20)
+    assert found.dialect == CsvDialect(delimiter=delimiter, escape="\\", header=header)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '1;"say "hi" now"',
+        '1,"say "hi" now"',
+        '"say "hi" now"\t1',
+        '1;"say "hi", now";x',
+        '1|"a"b"|"c"d"',
+    ],
+)
+@pytest.mark.parametrize("header", ["", "a;b\n", "a,b\n"])
+def test_quotes_that_most_records_break_are_loaded_by_no_guess(record: str, header: str) -> None:
+    with pytest.raises(DeliveryError, match="Quotes stand around fields") as caught:
+        look(header + f"{record}\n" * 20)
+    assert caught.value.code == "bad_quotes"
+    assert "Declare the dialect" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"it, so"\n"or, so"\n' * 9,  # one column
+        'a;b\n1;"C:\\dir\\"\n2;"D:\\"\n3;"E:\\x\\"\n',  # no escapes
+        'a,b\n"1","2"\n"3","4"\n',
+        "a,b\n" + '1,"x"y"\n' * 3 + "2,z\n" * 5,  # some broken records
+    ],
+)
+def test_other_quotes_are_those_of_rfc_4180(text: str) -> None:
+    found = look(text)
+    assert (found.dialect.quote, found.dialect.escape) == ('"', None)
 
 
 def test_doubled_quotes_and_line_ends_within_fields() -> None:
