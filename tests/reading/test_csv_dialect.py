@@ -96,6 +96,51 @@ def test_other_delimiters_within_values_do_not_mislead(text: str, delimiter: str
     assert look(text).dialect.delimiter == delimiter
 
 
+@pytest.mark.parametrize("line", ["sep={}", "SEP={}", '"sep={}"', "sep={0}{0}{0}"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", " "])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_excel_s_declaration_of_the_delimiter(line: str, delimiter: str, line_end: str) -> None:
+    text = line.format(delimiter) + line_end + written([NAMES, *RECORDS], delimiter, line_end)
+    found = look(text.replace("Item ", "Item"))
+    assert found.dialect == CsvDialect(delimiter=delimiter, skip_lines=1)
+    assert found.names is None
+    assert found.notes[1].startswith("The first line declares the delimiter: ")
+
+
+def test_excel_s_declaration_decides_what_could_be_either() -> None:
+    assert look("sep=;\na,b;c,d\ne,f;g,h\n").dialect.delimiter == ";"
+    assert look("sep=,\na,b;c,d\ne,f;g,h\n").dialect.delimiter == ","
+
+
+def test_excel_s_declaration_above_records_without_a_header() -> None:
+    found = look("sep=;\n1;2,5\n2;3,5\n")
+    assert found.dialect == CsvDialect(delimiter=";", skip_lines=1, header=False)
+
+
+def test_excel_s_declaration_alone_is_no_header() -> None:
+    assert look("sep=;\n").dialect.skip_lines == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sep=;\na,b\n1,2\n3,4\n", "divided by ','"),
+        ("sep=\u00a7\na\u00a7b\n", "which cannot be one"),
+    ],
+)
+def test_a_declaration_that_does_not_fit_refuses_the_file(text: str, message: str) -> None:
+    with pytest.raises(DeliveryError, match=message) as caught:
+        look(text)
+    assert caught.value.code == "bad_structure"
+    assert "declare the dialect" in caught.value.remedy
+
+
+@pytest.mark.parametrize("header", ["sep=ab;x", "separator;x", "sep;x"])
+def test_a_name_that_begins_like_it_is_a_name(header: str) -> None:
+    found = look(f"{header}\n1;2\n3;4\n")
+    assert found.dialect == CsvDialect(delimiter=";")
+
+
 def test_the_format_s_own_delimiter_wins_a_tie() -> None:
     text = "a,b\tc\nx,y\tz\n"
     assert look(text, delimiter="\t").dialect.delimiter == "\t"
