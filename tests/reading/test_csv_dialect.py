@@ -317,6 +317,51 @@ def test_a_header_of_several_rows_is_joined() -> None:
     assert found.names == ("Day date", "What item", "Money price", "Key code", "Note remark")
 
 
+QUARTERS = "".join(f"{{0}},{n},{n}.5,{n * 3},{n + 7}\n" for n in range(1, 201))
+
+
+@pytest.mark.parametrize("place", ["North", "N-1", ""])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "Year,2025,,2026,\nRegion,Q1,Q2,Q3,Q4\n",
+        "Year,2025,2025,2026,2026\nRegion,Q1,Q2,Q1,Q2\n",
+        ",2025,,2026,\nRegion,Q1,Q2,Q3,Q4\n",
+        "Report,,,,\nYear,2025,,2026,\nRegion,Q1,Q2,Q3,Q4\n",
+        "Region,Sales,,Costs,\n2023,2024,2025,2026,2027\n",
+        "Region,Sales,Sales,Costs,Costs\nName,H1 net,H2 net,H1 net,H2 net\n",
+    ],
+)
+def test_rows_of_which_the_header_is_not_clear_refuse_the_file(rows: str, place: str) -> None:
+    with pytest.raises(DeliveryError, match="not clear which rows name") as caught:
+        look(rows + QUARTERS.format(place))
+    assert caught.value.code == "no_header"
+    assert "skip_lines" in caught.value.remedy
+
+
+def test_declared_names_tell_the_header_of_several_rows() -> None:
+    source = declared(dict.fromkeys(["region", "q1", "q2", "q3", "q4"], "text"))
+    rows = "Year,2025,,2026,\nRegion,Q1,Q2,Q3,Q4\n"
+    assert look(rows + QUARTERS.format("x"), source).dialect == CsvDialect(
+        delimiter=",", skip_lines=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("a,b,c\nx,n/a,n/a\n" + "y,1,2\n" * 9, True),
+        ("a,b,c\nx,-,-\n" + "y,1,2\n" * 9, True),
+        ("x,1,2\ny,NULL,n/a\n" + "z,1,2\n" * 9, False),
+        ("code,other\nX1,Y2\n3,4\n", True),  # nothing to tell records by
+        ("a,b,c\nx,1,2\nQ1,Q2,Q3\n" + "y,1,2\n" * 9, True),  # one odd record below a good one
+    ],
+)
+def test_odd_records_are_no_rows_of_the_header(text: str, header: bool) -> None:
+    found = look(text)
+    assert found.dialect == CsvDialect(delimiter=",", header=header)
+
+
 def test_a_repeated_header_is_part_of_it() -> None:
     found = look("a,b\na,b\nx,y\nu,v\n")
     assert found.names == ("a a", "b b")
