@@ -249,7 +249,7 @@ def further_files(table: list[Row]) -> Iterator[BrokenFile]:
     text, header = PLAIN.text(table), table[0]
     accented = [
         header,
-        *((*row[:8], "é" if number % 9 == 0 else "") for number, row in enumerate(table[1:])),
+        *((*row[:8], "café" if number % 9 == 0 else "") for number, row in enumerate(table[1:])),
     ]
     letters = PLAIN.text(accented)
     yield BrokenFile("file_mark_utf8.csv", codecs.BOM_UTF8 + text.encode(), table, encoding="utf_8")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluice.errors import DeliveryError
 from sluice.reading.csv_dialect import DETECTION_BYTES, Detected, detect
 from sluice.registry import CsvDialect, Source
 
@@ -95,6 +96,51 @@ def test_other_delimiters_within_values_do_not_mislead(text: str, delimiter: str
     assert look(text).dialect.delimiter == delimiter
 
 
+@pytest.mark.parametrize("line", ["sep={}", "SEP={}", '"sep={}"', "sep={0}{0}{0}"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", " "])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_excel_s_declaration_of_the_delimiter(line: str, delimiter: str, line_end: str) -> None:
+    text = line.format(delimiter) + line_end + written([NAMES, *RECORDS], delimiter, line_end)
+    found = look(text.replace("Item ", "Item"))
+    assert found.dialect == CsvDialect(delimiter=delimiter, skip_lines=1)
+    assert found.names is None
+    assert found.notes[1].startswith("The first line declares the delimiter: ")
+
+
+def test_excel_s_declaration_decides_what_could_be_either() -> None:
+    assert look("sep=;\na,b;c,d\ne,f;g,h\n").dialect.delimiter == ";"
+    assert look("sep=,\na,b;c,d\ne,f;g,h\n").dialect.delimiter == ","
+
+
+def test_excel_s_declaration_above_records_without_a_header() -> None:
+    found = look("sep=;\n1;2,5\n2;3,5\n")
+    assert found.dialect == CsvDialect(delimiter=";", skip_lines=1, header=False)
+
+
+def test_excel_s_declaration_alone_is_no_header() -> None:
+    assert look("sep=;\n").dialect.skip_lines == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sep=;\na,b\n1,2\n3,4\n", "divided by ','"),
+        ("sep=\u00a7\na\u00a7b\n", "which cannot be one"),
+    ],
+)
+def test_a_declaration_that_does_not_fit_refuses_the_file(text: str, message: str) -> None:
+    with pytest.raises(DeliveryError, match=message) as caught:
+        look(text)
+    assert caught.value.code == "bad_structure"
+    assert "declare the dialect" in caught.value.remedy
+
+
+@pytest.mark.parametrize("header", ["sep=ab;x", "separator;x", "sep;x"])
+def test_a_name_that_begins_like_it_is_a_name(header: str) -> None:
+    found = look(f"{header}\n1;2\n3;4\n")
+    assert found.dialect == CsvDialect(delimiter=";")
+
+
 def test_the_format_s_own_delimiter_wins_a_tie() -> None:
     text = "a,b\tc\nx,y\tz\n"
     assert look(text, delimiter="\t").dialect.delimiter == "\t"
@@ -176,6 +222,47 @@ def test_an_escape_needs_more_than_one_record() -> None:
     assert look(once + '"u \\"v\\", w",4\n').dialect.escape == "\\"
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("value", [r"say \"hi\" now", r"\"x\"", r"say \"hi\", now", r"a; b, \"c\""])
+def test_an_escape_in_every_record_is_seen(delimiter: str, header: bool, value: str) -> None:
+    names = f"a{delimiter}b\n" if header else ""
+    found = look(names + f'1{delimiter}"{value}"\n' * 20)
+    assert found.dialect == CsvDialect(delimiter=delimiter, escape="\\", header=header)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '1;"say "hi" now"',
+        '1,"say "hi" now"',
+        '"say "hi" now"\t1',
+        '1;"say "hi", now";x',
+        '1|"a"b"|"c"d"',
+    ],
+)
+@pytest.mark.parametrize("header", ["", "a;b\n", "a,b\n"])
+def test_quotes_that_most_records_break_are_loaded_by_no_guess(record: str, header: str) -> None:
+    with pytest.raises(DeliveryError, match="Quotes stand around fields") as caught:
+        look(header + f"{record}\n" * 20)
+    assert caught.value.code == "bad_quotes"
+    assert "Declare the dialect" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"it, so"\n"or, so"\n' * 9,  # one column
+        'a;b\n1;"C:\\dir\\"\n2;"D:\\"\n3;"E:\\x\\"\n',  # no escapes
+        'a,b\n"1","2"\n"3","4"\n',
+        "a,b\n" + '1,"x"y"\n' * 3 + "2,z\n" * 5,  # some broken records
+    ],
+)
+def test_other_quotes_are_those_of_rfc_4180(text: str) -> None:
+    found = look(text)
+    assert (found.dialect.quote, found.dialect.escape) == ('"', None)
+
+
 def test_doubled_quotes_and_line_ends_within_fields() -> None:
     text = "a,b\n" + '"one ""two""\nthree",1\n' * 5
     found = look(text)
@@ -228,6 +315,51 @@ def test_a_header_of_several_rows_is_joined() -> None:
     found = look("Day,What,Money,Key,Note\n" + TABLE)
     assert found.dialect == CsvDialect(delimiter=",", header=False, skip_lines=2)
     assert found.names == ("Day date", "What item", "Money price", "Key code", "Note remark")
+
+
+QUARTERS = "".join(f"{{0}},{n},{n}.5,{n * 3},{n + 7}\n" for n in range(1, 201))
+
+
+@pytest.mark.parametrize("place", ["North", "N-1", ""])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "Year,2025,,2026,\nRegion,Q1,Q2,Q3,Q4\n",
+        "Year,2025,2025,2026,2026\nRegion,Q1,Q2,Q1,Q2\n",
+        ",2025,,2026,\nRegion,Q1,Q2,Q3,Q4\n",
+        "Report,,,,\nYear,2025,,2026,\nRegion,Q1,Q2,Q3,Q4\n",
+        "Region,Sales,,Costs,\n2023,2024,2025,2026,2027\n",
+        "Region,Sales,Sales,Costs,Costs\nName,H1 net,H2 net,H1 net,H2 net\n",
+    ],
+)
+def test_rows_of_which_the_header_is_not_clear_refuse_the_file(rows: str, place: str) -> None:
+    with pytest.raises(DeliveryError, match="not clear which rows name") as caught:
+        look(rows + QUARTERS.format(place))
+    assert caught.value.code == "no_header"
+    assert "skip_lines" in caught.value.remedy
+
+
+def test_declared_names_tell_the_header_of_several_rows() -> None:
+    source = declared(dict.fromkeys(["region", "q1", "q2", "q3", "q4"], "text"))
+    rows = "Year,2025,,2026,\nRegion,Q1,Q2,Q3,Q4\n"
+    assert look(rows + QUARTERS.format("x"), source).dialect == CsvDialect(
+        delimiter=",", skip_lines=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("a,b,c\nx,n/a,n/a\n" + "y,1,2\n" * 9, True),
+        ("a,b,c\nx,-,-\n" + "y,1,2\n" * 9, True),
+        ("x,1,2\ny,NULL,n/a\n" + "z,1,2\n" * 9, False),
+        ("code,other\nX1,Y2\n3,4\n", True),  # nothing to tell records by
+        ("a,b,c\nx,1,2\nQ1,Q2,Q3\n" + "y,1,2\n" * 9, True),  # one odd record below a good one
+    ],
+)
+def test_odd_records_are_no_rows_of_the_header(text: str, header: bool) -> None:
+    found = look(text)
+    assert found.dialect == CsvDialect(delimiter=",", header=header)
 
 
 def test_a_repeated_header_is_part_of_it() -> None:

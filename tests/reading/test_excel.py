@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
-from sluice.reading import excel, excel_program
+from sluice.reading import excel, excel_errors, excel_program
 from sluice.reading.records import Reader
 from tests.reading.readers import bad_records, good_records, places, reader_of, source_of, verdicts
-from tests.reading.workbooks import Rows, Writer, ods, things, xlsb, xlsx, xlsx_of
+from tests.reading.workbooks import MAIN, Rows, Writer, ods, things, xlsb, xlsx, xlsx_of
 
 THINGS_XLS = Path(__file__).parents[1] / "cases" / "excel" / "things.xls"
 
@@ -83,9 +83,88 @@ def test_the_header_row_and_what_stands_before_it() -> None:
     assert next(places(of_file)).line == 4
 
 
-def test_empty_rows_are_records_only_between_others() -> None:
+@pytest.mark.parametrize("writer", [xlsx, ods])
+def test_empty_rows_are_bad_records_between_others_and_none_after_them(writer: Writer) -> None:
     rows: Rows = [["id", "name"], [1.0, None], [], [3.0, "c"], [None, ""], []]
-    assert good_records(of_rows(rows)) == [(1, ("1", None)), (2, (None, None)), (3, ("3", "c"))]
+    of_file = of_rows(rows, writer)
+    assert good_records(of_file) == [(1, ("1", None)), (3, ("3", "c"))]
+    (bad,) = bad_records(of_file)
+    assert (bad.code, bad.place.number, bad.place.line) == ("ragged_row", 2, 3)
+    assert bad.reason == "The row is empty; the sheet has 2 columns."
+
+
+def test_an_empty_row_of_a_single_column_is_a_missing_value() -> None:
+    of_file = of_rows([["id"], [1.0], [], [3.0], []])
+    assert good_records(of_file) == [(1, ("1",)), (2, (None,)), (3, ("3",))]
+
+
+@pytest.mark.parametrize("writer", [xlsx, ods])
+def test_a_formula_whose_result_is_not_stored_rejects_its_record(writer: Writer) -> None:
+    rows: Rows = [["id", "name"], [1.0, "a"], [2.0, ('=A2&"<x>"',)], [("=1+1",), None]]
+    of_file = of_rows(rows, writer)
+    assert good_records(of_file) == [(1, ("1", "a"))]
+    assert verdicts(of_file) == [(2, "wrong_type", "name"), (3, "wrong_type", "id")]
+    (bad, _) = bad_records(of_file)
+    assert bad.reason == (
+        "name is a formula whose result is not stored: open the file in Excel and save it"
+        ' (=A2&"<x>").'
+    )
+    assert bad.fields == ("2", '=A2&"<x>"')
+
+
+def test_a_formula_in_the_header() -> None:
+    with pytest.raises(DeliveryError, match="a formula whose result is not stored"):
+        of_rows([["id", ("=A1",)], [1.0, "a"]])
+
+
+STALE = '<calcPr calcId="124519" fullCalcOnLoad="1"/>'
+
+
+@pytest.mark.parametrize(
+    ("cell", "more", "value"),
+    [
+        ('<c r="A2"><f>1+1</f></c>', "", None),
+        ('<c r="A2"><f>1+1</f><v/></c>', "", None),
+        ('<c r="A2"><f>1+1</f>\n<v />\n</c>', "", None),
+        ('<c r="A2"><f t="shared" si="0"/><v></v></c>', "", None),
+        ('<c r="A2"><f t="shared" si="0"/></c>', "", None),
+        ('<c r="A2" t="str"><f>"x"</f></c>', "", None),
+        ('<x:c r="A2" xmlns:x="NAME"><x:f>1+1</x:f><x:v/></x:c>', "", None),
+        ('<c r="A2"><f>1+1</f><v>0</v></c>', STALE, None),
+        ('<c r="A2"><f>1+1</f><v>0</v></c>', "", "0"),
+        ('<c r="A2"><f>1+1</f><v>2</v></c>', STALE, "2"),
+        ('<c r="A2"><v>0</v></c>', STALE, "0"),
+        ('<c r="A2" t="str"><f>"x"</f><v>x</v></c>', "", "x"),
+        ('<c r="A2" t="b"><f>1=1</f><v>1</v></c>', "", "true"),
+    ],
+)
+@pytest.mark.parametrize("piece", [1, 1 << 18])
+def test_how_a_formula_without_its_result_is_written(
+    cell: str, more: str, value: str | None, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = '<row r="1"><c r="A1" t="str"><v>id</v></c></row>'
+    cell = cell.replace("NAME", MAIN)
+    workbook = io.BytesIO(xlsx_of({"Sheet": f'{header}<row r="2">{cell}</row>'}, more=more))
+    monkeypatch.setattr(excel_errors, "PIECE_BYTES", piece)
+    found = excel_errors.cells_without_value(workbook, 0)
+    if value is None:
+        assert list(found) == [(1, 0)]
+        assert found[1, 0].startswith("=")
+    else:
+        assert found == {}
+        assert list(excel_program.read_sheet(workbook, 1))[1] == [value]
+
+
+def test_an_empty_text_is_the_result_of_its_formula() -> None:
+    header = '<row r="1"><c r="A1" t="str"><v>id</v></c><c r="B1" t="str"><v>name</v></c></row>'
+    empty = '<row r="2"><c r="A2"><v>1</v></c><c r="B2" t="str"><f>""</f><v></v></c></row>'
+    assert good_records(reader(xlsx_of({"Sheet": header + empty}))) == [(1, ("1", None))]
+
+
+def test_a_formula_far_below_is_refused() -> None:
+    cell = '<row r="9999999"><c r="A9999999"><f>1</f></c></row>'
+    with pytest.raises(excel_program.UnreadableError, match="a cell in row 9999999"):
+        excel_program.read_sheet(io.BytesIO(xlsx_of({"Sheet": cell})), 1)
 
 
 def test_batches_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +287,7 @@ CELLS = st.one_of(
     st.integers(-(2**53), 2**53).map(float),
     st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False),
     st.dates(date(1901, 1, 1), date(9000, 1, 1)),
-    st.sampled_from(["#N/A", "#DIV/0!"]).map(lambda name: (name,)),
+    st.sampled_from(["#N/A", "#DIV/0!", "=A1+1"]).map(lambda name: (name,)),
     st.text("aé \"<&,'\u20ac", min_size=1, max_size=5).filter(lambda text: text.strip() == text),
 )
 
@@ -221,8 +300,14 @@ CELLS = st.one_of(
 def test_what_was_written_is_read(rows: list[list[Any]], writer: Writer) -> None:
     while rows and not any(cell is not None for cell in rows[-1]):
         rows.pop()
+    formulas = {cell for row in rows for cell in row if cell == ("=A1+1",)}
+    assume(not (formulas and writer is xlsb))  # whose formulas have their results always
     of_file = of_rows([["a", "b", "c"], *rows], writer)
-    wrong = {number for number, row in enumerate(rows, 1) if any(isinstance(c, tuple) for c in row)}
+    wrong = {
+        number
+        for number, row in enumerate(rows, 1)
+        if row == [None] * 3 or any(isinstance(cell, tuple) for cell in row)
+    }
     assert {number for number, _, _ in verdicts(of_file)} == wrong
     good = dict(good_records(of_file))
     assert set(good) | wrong == set(range(1, len(rows) + 1))

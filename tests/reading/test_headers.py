@@ -213,3 +213,9 @@ def test_a_header_must_end_within_the_head() -> None:
         read_header(
             b"x\ny\nz", dialect_of(skip_lines=3, header=False), "utf-8", is_whole_file=False
         )
+
+
+def test_a_nul_byte_in_the_header_refuses_the_file() -> None:
+    with pytest.raises(DeliveryError, match="NUL byte") as caught:
+        read_header(b"a,\0\n1,2\n", dialect_of(), "utf-8", is_whole_file=True)
+    assert caught.value.code == "nul_byte"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from xml.sax.saxutils import escape, quoteattr
 
-# A text, a number, a day, or an error such as ("#N/A",).
+# A text, a number, a day, an error such as ("#N/A",), or a formula without a result: ("=A1",).
 Cell = str | float | bool | date | tuple[str] | None
 Rows = Sequence[Sequence[Cell]]
 Writer = Callable[[Mapping[str, Rows]], bytes]
@@ -70,8 +70,11 @@ def xlsx(sheets: Mapping[str, Rows]) -> bytes:
     return xlsx_of({name: _xlsx_rows(rows) for name, rows in sheets.items()})
 
 
-def xlsx_of(sheet_data: Mapping[str, str]) -> bytes:
-    """A workbook of sheets whose ``sheetData`` is given; style 1 is a date, 2 date and time."""
+def xlsx_of(sheet_data: Mapping[str, str], *, more: str = "") -> bytes:
+    """A workbook of sheets whose ``sheetData`` is given; style 1 is a date, 2 date and time.
+
+    ``more`` is what the workbook says beside them.
+    """
     names = list(sheet_data)
     listed = "".join(
         f'<sheet name={quoteattr(name)} sheetId="{n}" r:id="s{n}"/>'
@@ -83,7 +86,7 @@ def xlsx_of(sheet_data: Mapping[str, str]) -> bytes:
         "[Content_Types].xml": f'<Types xmlns="{PACKAGE}/content-types"/>',
         "_rels/.rels": _relations({"w": ("officeDocument", "xl/workbook.xml")}),
         "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}">'
-        f"<sheets>{listed}</sheets></workbook>",
+        f"<sheets>{listed}</sheets>{more}</workbook>",
         "xl/_rels/workbook.xml.rels": _relations(targets | {"st": ("styles", "styles.xml")}),
         "xl/styles.xml": f'<styleSheet xmlns="{MAIN}"><cellXfs>{formats}</cellXfs></styleSheet>',
     }
@@ -110,6 +113,8 @@ def _xlsx_cell(name: str, cell: Cell) -> str:
         case str():
             text = f'<t xml:space="preserve">{escape(cell)}</t>'
             return f'<c r="{name}" t="inlineStr"><is>{text}</is></c>'
+        case tuple() if cell[0].startswith("="):
+            return f'<c r="{name}"><f>{escape(cell[0][1:])}</f><v></v></c>'
         case tuple():
             return f'<c r="{name}" t="e"><v>{cell[0]}</v></c>'
         case date():
@@ -153,6 +158,8 @@ def _ods_cell(cell: Cell) -> str:
             kind, text = f'boolean" office:boolean-value="{str(cell).lower()}', str(cell)
         case str():
             kind, text = "string", cell
+        case tuple() if cell[0].startswith("="):
+            return f"<table:table-cell table:formula={quoteattr('of:' + cell[0])}/>"
         case tuple():
             kind, text = 'string" office:string-value="" calcext:value-type="error', cell[0]
         case date():

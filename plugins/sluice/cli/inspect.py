@@ -29,7 +29,8 @@ from sluice.reading.csv_writing import csv_writer
 from sluice.reading.inspection import OpenedFile, find_file, open_file
 from sluice.reading.records import REJECT_CODES, BadRecord, Batch
 from sluice.registry import CsvDialect, Source, load_registry
-from sluice.registry.formats import Encoding, Format
+from sluice.registry.encodings import Encoding
+from sluice.registry.formats import Format
 from sluice.settings import Settings, load_settings
 from sluice.warehouse.connections import connect
 

@@ -22,8 +22,7 @@ from sluice.reading.csv_repeats import repeated_in_bytes
 from sluice.reading.csv_strict import strictly
 from sluice.reading.headers import Header, field_names
 from sluice.registry import CsvDialect, Source
-
-ENCODINGS = {"utf-8": "UTF8", "latin-1": "LATIN1", "windows-1252": "WIN1252"}
+from sluice.registry.encodings import COPY_ENCODINGS
 
 # What one message to PostgreSQL holds: it stays in the processor's cache there, which saves the
 # server 2-4 % of its work against a message of a megabyte.
@@ -58,7 +57,7 @@ def is_for_copy(source: Source) -> bool:
         and dialect.comment is None
         and not dialect.trailing_delimiter
         and not dialect.space_after_delimiter
-        and source.encoding in ENCODINGS
+        and source.encoding in COPY_ENCODINGS
         and all(
             source.values_of(name).says_nothing
             and column.mask is None
@@ -143,7 +142,7 @@ def _copy_bytes(
     sound = Exactness(source, columns).only_exact(blocks)
     options: list[Composable] = [
         SQL("delimiter {}").format(Literal(dialect.delimiter)),
-        SQL("encoding {}").format(Literal(ENCODINGS[source.encoding])),
+        SQL("encoding {}").format(Literal(COPY_ENCODINGS[source.encoding])),
         SQL("null ''"),
     ]
     simple = _SimplePart(sound, dialect)

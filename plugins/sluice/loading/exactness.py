@@ -14,12 +14,10 @@ from sluice.loading.preparing import Row
 from sluice.reading.exact_values import exact_pattern, is_surely_exact
 from sluice.reading.fields import WrittenRecords
 from sluice.registry import Column, Source
+from sluice.registry.encodings import codec_of
 
 if TYPE_CHECKING:
     from sluice.reading.plain_csv import PlainReader
-
-# The names of Python's codecs for the encodings that COPY reads by itself.
-CODECS = {"latin-1": "latin-1", "windows-1252": "cp1252"}
 
 
 class Exactness:
@@ -103,9 +101,9 @@ class Exactness:
     def _is_exact(self, reader: PlainReader, block: bytes) -> bool:
         from sluice.reading.plain_values import NotPlainError
 
-        codec = CODECS.get(self._source.encoding)
+        codec = codec_of(self._source.encoding)
         try:
-            texts = reader.read(block if codec is None else block.decode(codec).encode())
+            texts = reader.read(block if codec == "utf-8" else block.decode(codec).encode())
         except (NotPlainError, UnicodeDecodeError):
             return False
         return not self._doubtful(texts)

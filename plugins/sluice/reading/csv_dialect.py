@@ -7,17 +7,24 @@ rejected by itself when the file is read. Nothing is decided record by record.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from sluice.reading.csv_structure import Structure, find_structure
+from sluice.errors import DeliveryError
+from sluice.reading.csv_structure import Structure, find_structure, in_one_way
 from sluice.reading.csv_table import find_table
 from sluice.reading.encodings import EncodingFound, declared_encoding, find_encoding
 from sluice.registry import CsvDialect, Source
+from sluice.registry.encodings import codec_of
 
 # How much of a file is looked at: some thousand records, which take 0.15 to 0.2 s.
 DETECTION_BYTES = 1 << 18
 
 LINE_ENDS = ("\r\n", "\r")
+
+# What Excel reads as the declaration of the delimiter, and writes no record of. Programs that fill
+# records up end it with delimiters.
+EXCEL_DECLARATION = re.compile(r'"?sep=(?P<sign>[^\n"])"?(?P=sign)*(?:\n|\Z)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,8 @@ def detect(
         delimiter: where there is no source: the delimiter that the format is named after.
 
     Raises:
-        DeliveryError: the file is not in an encoding that can be read, or not in the declared one.
+        DeliveryError: the file is not in an encoding that can be read, or not in the declared one;
+            or it is not clear how it is written, and the dialect has to be declared.
     """
     if source is not None:
         delimiter = source.csv_dialect.delimiter or delimiter
@@ -81,25 +89,58 @@ def detect(
 
 def _look(text: str, encoding: EncodingFound, source: Source | None, delimiter: str) -> Detected:
     expected = len(source.columns) if source is not None else None
-    structure = find_structure(text, delimiter, expected)
+    excel = EXCEL_DECLARATION.match(text)
+    if excel is not None:
+        # An empty line instead, so that all lines keep their numbers.
+        structure = _as_excel_reads(f"\n{text[excel.end() :]}", excel["sign"], expected)
+    else:
+        structure = find_structure(text, delimiter, expected)
     table = find_table(structure, source)
     dialect = CsvDialect(
         delimiter=structure.delimiter,
         quote=structure.quote,
         escape=structure.escape,
         comment=table.comment,
-        skip_lines=table.skip_lines,
+        skip_lines=max(table.skip_lines, int(excel is not None)),
         header=table.header,
         trailing_delimiter=table.trailing_delimiter,
         space_after_delimiter=structure.is_spaced,
     )
-    notes = (encoding.note, *_structure_notes(structure), *table.notes)
+    said = [f"The first line declares the delimiter: {excel[0].strip()}."] if excel else []
+    notes = (encoding.note, *said, *_structure_notes(structure), *table.notes)
     return Detected(dialect, encoding.encoding, table.names, encoding.mark_bytes, notes)
+
+
+def _as_excel_reads(text: str, delimiter: str, expected: int | None) -> Structure:
+    """The sample divided by the delimiter that its first line declares.
+
+    Raises:
+        DeliveryError: it is no delimiter that can be read, or not that of the records.
+    """
+    remedy = "Correct the line, or declare the dialect with skip_lines: 1."
+    try:
+        CsvDialect(delimiter=delimiter)
+    except ValueError:
+        raise DeliveryError(
+            f"The first line declares the delimiter {delimiter!r}, which cannot be one.",
+            code="bad_structure",
+            remedy=remedy,
+        ) from None
+    structure = in_one_way(text, delimiter, expected)
+    other = find_structure(text, delimiter, expected)
+    if structure.width == 1 and other.width > 1:
+        raise DeliveryError(
+            f"The first line declares the delimiter {delimiter!r}, but the records are divided by"
+            f" {other.delimiter!r}.",
+            code="bad_structure",
+            remedy=remedy,
+        )
+    return structure
 
 
 def _sample(head: bytes, encoding: EncodingFound, *, is_whole_file: bool) -> str:
     """The head as text with line feeds, up to its last whole line."""
-    text = head[encoding.mark_bytes :].decode(encoding.encoding, errors="replace")
+    text = head[encoding.mark_bytes :].decode(codec_of(encoding.encoding), errors="replace")
     for line_end in LINE_ENDS:
         text = text.replace(line_end, "\n")
     return text if is_whole_file or "\n" not in text else text[: text.rindex("\n") + 1]

@@ -97,7 +97,7 @@ class Pass:
         self._comment = grammar.dialect.comment or ""
         self._names = names
         self._header_again = repeated_in_text(names, grammar.dialect)
-        self._encoding = file.encoding
+        self._file = file
         self._blocks = Blocks(pieces, grammar.dialect)
         self._number = 1
         self._line_end = header.line_end  # what ended the record before
@@ -130,7 +130,14 @@ class Pass:
 
     def _window_of(self, data: bytes, offset: int, line: int) -> Window:
         self._lines_until = 0
-        return Window(data, self._encoding, offset, line, is_last=self._blocks.is_done)
+        return Window(
+            data,
+            self._file.encoding,
+            offset,
+            line,
+            is_last=self._blocks.is_done,
+            is_transcoded=bool(self._file.transcoded_from),
+        )
 
     def _is_end(self, position: int) -> bool:
         """Whether the record at a place has to be judged by what there is of it."""
@@ -164,7 +171,7 @@ class Pass:
         shown, size, lines = self._blocks.drop_record(is_quoted=is_quoted)
         self._window = self._window_of(b"", offset + size, line + lines)
         self._is_dropping = False
-        return shown.decode(self._encoding, "backslashreplace").replace("\0", "\\x00")
+        return self._file.shown(shown).replace("\0", "\\x00")
 
     # -- records ------------------------------------------------------------------------------
 
@@ -305,7 +312,11 @@ class Pass:
         fields = tuple(map(self._grammar.value, match.groups()[:-1]))
         if text[place] == "\0":
             return Verdict(match.end(), "nul_byte", f"A NUL byte in {where}.", index, fields)
-        reason = f"Byte 0x{ord(text[place]) & 0xFF:02X} in {where} is no text in {self._encoding}."
+        # Of a file that was decoded before, the byte is not what stands here.
+        number = f" 0x{ord(text[place]) & 0xFF:02X}"
+        byte = "A byte" if self._file.transcoded_from else f"Byte{number}"
+        encoding = self._file.transcoded_from or self._file.encoding
+        reason = f"{byte} in {where} is no text in {encoding}."
         return Verdict(match.end(), "bad_encoding", reason, index, fields)
 
     def _is_passed(self, position: int) -> bool:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from sluice.errors import DeliveryError
+
 # Which delimiters are tried, and what a file written with each is worth against the others. Spaces
 # and colons stand within values everywhere (times, sentences), so they need much better evidence.
 DELIMITERS: dict[str, float] = {
@@ -139,6 +141,11 @@ class Structure:
         """How many records there are, without empty lines."""
         return sum(not record.is_blank for record in self.records)
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether most records cannot be taken apart at all."""
+        return sum(record.fields is None for record in self.records) * 2 > self.count
+
     @cached_property
     def score(self) -> float:
         """What this way is worth, from 0 to 1."""
@@ -168,6 +175,9 @@ def find_structure(text: str, preferred: str, expected: int | None = None) -> St
         text: the sample, with line feeds as its line ends.
         preferred: the delimiter that the format is named after; taken unless another is better.
         expected: how many fields a record should have, if that is known.
+
+    Raises:
+        DeliveryError: most lines have quotes around fields, and no way takes them apart.
     """
     lines = text.split("\n")
     best = _best_quoting(text, lines, preferred, expected)
@@ -177,9 +187,45 @@ def find_structure(text: str, preferred: str, expected: int | None = None) -> St
         weight = 1.0 if delimiter == preferred else DELIMITERS[delimiter]
         if structure.width > 1 and structure.score * weight > best_score:
             best, best_score = structure, structure.score * weight
+    if best.width == 1 or best.quote is None:
+        _refuse_unread_quotes(text, lines)
     if best.width == 1 and preferred in text and len(best.regular) * 2 > best.count:
         return _undivided(text, lines, best, expected)
     return best
+
+
+def in_one_way(text: str, delimiter: str, expected: int | None = None) -> Structure:
+    """The sample taken apart at the one delimiter that is known to be it."""
+    return _best_quoting(text, text.split("\n"), delimiter, expected)
+
+
+def _refuse_unread_quotes(text: str, lines: Sequence[str]) -> None:
+    """Refuse fields with quotes around them that would be loaded with the quotes.
+
+    A quote begins a field and one ends a field in most lines, but what is between them is no field:
+    most records would be taken for single values, or be divided within them.
+
+    Raises:
+        DeliveryError: that is so with one of the delimiters.
+    """
+    written = [line for line in lines if line.strip()]
+    for delimiter in _delimiters(lines):
+        edge = re.escape(delimiter)
+        opening, closing = re.compile(rf'(?:^|{edge})"'), re.compile(rf'"(?:{edge}|$)')
+        quoted = sum(
+            delimiter in line and bool(opening.search(line) and closing.search(line))
+            for line in written
+        )
+        if quoted < max(LEAST_EVIDENCE, len(written) / 2) or delimiter in WEAK_DELIMITERS:
+            continue
+        records = tuple(_records(text, lines, delimiter, '"', None, is_spaced=False))
+        if Structure(delimiter, '"', None, records).is_unread:
+            raise DeliveryError(
+                f"Quotes stand around fields between {delimiter!r} in {quoted} of {len(written)}"
+                " lines, but most of them also have quotes within, neither doubled nor escaped.",
+                code="bad_quotes",
+                remedy="Declare the dialect (delimiter, quote, escape), or double these quotes.",
+            )
 
 
 def _undivided(text: str, lines: Sequence[str], best: Structure, expected: int | None) -> Structure:
@@ -212,7 +258,9 @@ def _best_quoting(
         return doubled
     escaped = written(quote, "\\")
     is_better = len(escaped.regular) >= len(doubled.regular) + LEAST_EVIDENCE
-    return escaped if is_better and escaped.width == doubled.width else doubled
+    # Where doubled quotes take most records apart, some escapes do not change their width.
+    is_possible = escaped.width == doubled.width or (doubled.is_unread and not escaped.is_unread)
+    return escaped if is_better and is_possible else doubled
 
 
 def _is_spaced(lines: Sequence[str], delimiter: str, quote: str) -> bool:
@@ -221,7 +269,8 @@ def _is_spaced(lines: Sequence[str], delimiter: str, quote: str) -> bool:
     Spaces before a value without quotes are no evidence: they may be part of it. Nor is prose with
     direct speech, which the first line as a title or name of its column does not have.
     """
-    if delimiter.isspace() or delimiter not in lines[0]:
+    first = next((line for line in lines if line.strip()), "")
+    if delimiter.isspace() or delimiter not in first:
         return False
     after_space = sum(f"{delimiter} {quote}" in line for line in lines)
     at_once = sum(f"{delimiter}{quote}" in line for line in lines)

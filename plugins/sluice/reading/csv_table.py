@@ -8,11 +8,12 @@ it is no header; rows that look different, in every column that has a look, are 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise, takewhile
+from itertools import takewhile
 
+from sluice.errors import DeliveryError
+from sluice.reading.csv_looks import are_years, column_looks, is_all_numbers, is_unlike_all, look_of
 from sluice.reading.csv_names import has_names, named_columns
 from sluice.reading.csv_structure import LEAST_EVIDENCE, SampleRecord, Structure
 from sluice.registry import Column, Source
@@ -24,17 +25,10 @@ HEADER_SEARCH = 100
 # More rows than this in a header were never seen; each needs the same evidence as the first.
 MOST_HEADER_ROWS = 4
 
+# With fewer records below them, rows that look unlike each other are no evidence of anything.
+LEAST_BELOW = 3
+
 COMMENT_SIGNS = "#%!"
-
-# How many records are asked how a column looks.
-RECORDS_LOOKED_AT = 1000
-
-# How many of a column's values must look alike, and in how many ways, to say how it looks.
-ALIKE_SHARE = 0.8
-MOST_LOOKS = 4
-
-NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?")
-YEAR = re.compile(r"(?:1[89]|2[01])\d\d")
 
 DECLARED_LOOKS = {
     "bigint": re.compile(r"\s*[+-]?[\d., '_]+\s*"),
@@ -76,6 +70,9 @@ def find_table(structure: Structure, source: Source | None) -> TableFound:
     Args:
         structure: the sample, taken apart.
         source: whose columns are evidence; None where none are declared.
+
+    Raises:
+        DeliveryError: it is not clear which rows are the header.
     """
     comment = _comment_sign(structure)
     records = [
@@ -93,6 +90,8 @@ def find_table(structure: Structure, source: Source | None) -> TableFound:
         notes.append(f"The header is line {broken.first_line + 1}, and is broken.")
         return TableFound(broken.first_line, True, None, False, comment, tuple(notes))
     if position is None:
+        top = next(iter(_tops(records, structure.width)), 0)
+        _refuse_header_below(records, top + 1, structure.width)
         return _without_header(structure, records, source, comment, notes)
     return _with_header(structure, records, position, source, comment, notes)
 
@@ -142,11 +141,7 @@ def _likely_header(
     records: Sequence[SampleRecord], width: int, source: Source | None
 ) -> int | None:
     """Which record is the header, by how it and the records below it look; None for none."""
-    tops = [
-        position
-        for position, record in enumerate(records[:HEADER_SEARCH])
-        if not _is_preamble(record, width)
-    ]
+    tops = _tops(records, width)
     if not tops:
         return None
     position = tops[0]
@@ -164,6 +159,12 @@ def _likely_header(
         if fits is not None:
             return None if fits else position
     return None if _looks_unlike(records, position, width) is False else position
+
+
+def _tops(records: Sequence[SampleRecord], width: int) -> list[int]:
+    """The records, of those that may be a header, that are no titles or notes above it."""
+    above = enumerate(records[:HEADER_SEARCH])
+    return [position for position, record in above if not _is_preamble(record, width)]
 
 
 def _is_preamble(record: SampleRecord, width: int) -> bool:
@@ -199,50 +200,15 @@ def _fits(field: str, column: Column) -> bool:
 def _looks_unlike(records: Sequence[SampleRecord], position: int, width: int) -> bool | None:
     """Whether a record looks unlike those below it; None where they have no look in common."""
     fields = records[position].fields or ()
-    looks = _column_looks(records[position + 1 :], width)
+    looks = column_looks(records[position + 1 :], width)
     if not looks:
-        return _is_all_numbers(fields)
+        return is_all_numbers(fields)
     told = [(fields[column], known) for column, known in looks.items() if column < len(fields)]
     cells = [(field, known) for field, known in told if field.strip()]
-    if len(cells) > 1 and _are_years([field for field, _ in cells]):
+    if len(cells) > 1 and are_years([field for field, _ in cells]):
         return True
-    alike = sum(_look(field) in known for field, known in cells)
+    alike = sum(look_of(field) in known for field, known in cells)
     return alike * 2 < len(cells) if cells else None
-
-
-def _is_all_numbers(fields: Sequence[str]) -> bool | None:
-    """For a record with nothing to hold it against: numbers alone name no columns."""
-    filled = [field for field in fields if field.strip()]
-    return False if filled and all(NUMBER.fullmatch(field) for field in filled) else None
-
-
-def _are_years(fields: Sequence[str]) -> bool:
-    """Whether fields are years in a row: names of columns, as in many a statistic."""
-    if not all(YEAR.fullmatch(field) for field in fields):
-        return False
-    years = [int(field) for field in fields]
-    return all(abs(after - year) == 1 for year, after in pairwise(years))
-
-
-def _column_looks(records: Sequence[SampleRecord], width: int) -> dict[int, frozenset[str]]:
-    """How the values of columns look, of those where most look alike and have digits."""
-    regular = (record.fields for record in records if record.fields and record.width == width)
-    rows = list(islice(regular, RECORDS_LOOKED_AT))
-    looks = {}
-    for column in range(width):
-        counts = Counter(_look(row[column]) for row in rows if row[column].strip())
-        common = [(look, n) for look, n in counts.most_common(MOST_LOOKS) if "9" in look]
-        alike = sum(count for _, count in common)
-        if alike and alike >= counts.total() * ALIKE_SHARE:
-            looks[column] = frozenset(look for look, _ in common)
-    return looks
-
-
-def _look(value: str) -> str:
-    """A value with its digits and letters made alike: 9/9/9 for a date, a-9 for a code."""
-    if NUMBER.fullmatch(value):
-        return "9"
-    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", value))
 
 
 def _without_header(
@@ -286,6 +252,8 @@ def _with_header(
     notes.append(f"The header is line {first.first_line + 1}{above}.")
     is_known = source is not None and named_columns(first.fields, source) == len(source.columns)
     rows = [first] if is_known else _header_rows(records, position, structure.width)
+    if source is None or named_columns(first.fields, source) * 2 < len(source.columns):
+        _refuse_header_below(records, position + len(rows), structure.width)
     names = _joined_names(rows)
     trailing = _ends_open(records[position + len(rows) :], structure.width, names, source)
     if trailing:
@@ -325,21 +293,37 @@ def _header_rows(records: Sequence[SampleRecord], position: int, width: int) -> 
         record = records[below]
         if record.width != width or rows[0].width != width:
             break
-        if record.fields != rows[0].fields and not _is_header_row(records, below, width):
+        if record.fields != rows[0].fields and not is_unlike_all(
+            records, below, width, may_have_digits=False
+        ):
             break
         rows.append(record)
     return rows
 
 
-def _is_header_row(records: Sequence[SampleRecord], position: int, width: int) -> bool:
-    fields = records[position].fields or ()
-    looks = _column_looks(records[position + 1 :], width)
-    cells = [(fields[column], known) for column, known in looks.items()]
-    filled = [(field, known) for field, known in cells if field.strip()]
-    is_evidence = len(filled) >= LEAST_EVIDENCE and len(filled) * 2 >= len(cells)
-    return is_evidence and not any(
-        _look(field) in known or "9" in _look(field) for field, known in filled
-    )
+def _refuse_header_below(records: Sequence[SampleRecord], position: int, width: int) -> None:
+    """Refuse to take a row for a record, right below the first, that may belong to the header.
+
+    Its values are words where all below have other ones, but the row above it is no header by its
+    looks, or the words may be values such as A1: below ``Year,2025,2026`` may stand
+    ``Region,Q1,Q2``, and either of them would be loaded as a record. Or they are years in a row,
+    below a row that does not name each column.
+
+    Raises:
+        DeliveryError: there is such a row.
+    """
+    if len(records) - position <= LEAST_BELOW or records[position].width != width:
+        return
+    above, fields = records[position - 1].fields or (), records[position].fields or ()
+    is_below_gaps = not all(above) and len(fields) > 1 and are_years(fields)
+    if is_below_gaps or is_unlike_all(records, position, width, may_have_digits=True):
+        first, second = records[position - 1].first_line + 1, records[position].first_line + 1
+        raise DeliveryError(
+            f"It is not clear which rows name the columns: line {second} looks like a header, and"
+            f" line {first} above it does not, or both do.",
+            code="no_header",
+            remedy="Declare the dialect: skip_lines says how many lines stand above the names.",
+        )
 
 
 def _joined_names(rows: Sequence[SampleRecord]) -> tuple[str, ...]:

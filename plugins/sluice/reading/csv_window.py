@@ -15,6 +15,9 @@ from sluice.registry import CsvDialect
 SUSPECT = re.compile("[\0\udc80-\udcff]")
 STRETCH_CHARACTERS = 2048
 
+# How such a byte of a file that is read as UTF-8 comes: see ``lines.TextFile``.
+BYTE_IN_UTF_8 = re.compile("\udced[\udcb2\udcb3][\udc80-\udcbf]")
+
 LINE_END_BYTES = re.compile(rb"\r\n|\n|\r")
 
 # How much of a record that is too long is kept, to show where it is.
@@ -35,9 +38,17 @@ class Window:
     """
 
     def __init__(
-        self, data: bytes, encoding: str, offset: int, line: int, *, is_last: bool
+        self,
+        data: bytes,
+        encoding: str,
+        offset: int,
+        line: int,
+        *,
+        is_last: bool,
+        is_transcoded: bool = False,
     ) -> None:
         self._encoding = encoding
+        self._is_transcoded = is_transcoded
         self.offset = offset
         self.line = line
         self.is_last = is_last
@@ -97,9 +108,10 @@ class Window:
             return piece
         return self.escaped(piece)
 
-    @staticmethod
-    def escaped(piece: str) -> str:
+    def escaped(self, piece: str) -> str:
         r"""Text to show, part of a window's: what is no text, and NUL, is written as ``\xNN``."""
+        if self._is_transcoded:
+            piece = BYTE_IN_UTF_8.sub(lambda match: f"\\x{_byte_in_utf_8(match[0]):02x}", piece)
         return SUSPECT.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", piece)
 
 
@@ -192,6 +204,12 @@ class Blocks:
     def _drop(self, data: bytes, end: int, size: int, lines: int) -> tuple[int, int]:
         self._pending = data[end:]
         return size + end, lines + len(LINE_END_BYTES.findall(data, 0, end))
+
+
+def _byte_in_utf_8(surrogates: str) -> int:
+    """The byte that was no text where three bytes stand for its surrogate."""
+    high, low = (ord(one) & 0x3F for one in surrogates[1:])
+    return (0xD000 | high << 6 | low) - 0xDC00
 
 
 def _suspects(text: str) -> Iterator[int]:

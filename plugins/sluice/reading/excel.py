@@ -30,17 +30,21 @@ ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "LANG", "SYSTEMROOT")
 
 PLUGINS = Path(__file__).resolve().parents[2]
 
-# A value, an empty cell, or the name of an error.
+# A value, an empty cell, or what stands in place of a value: the name of an error, or a formula
+# whose result is not stored.
 Cell = str | None | list[str]
+
+NO_RESULT = "a formula whose result is not stored: open the file in Excel and save it"
 
 
 class ExcelReader:
     """The records of one sheet: the rows below its header row, by the columns named in that.
 
     Whole numbers have no fraction, as Excel has no integers. Dates and times are written as in
-    ISO 8601. Rows after the last with a value are no records; an empty row before it is one. A row
-    with a value in a column that the header does not name is ragged. A record's line is the number
-    of its row in the sheet; its raw text is its cells as CSV.
+    ISO 8601. Rows after the last with a value are no records; an empty row before it is a bad one,
+    but in a sheet of one column, where it is a missing value. A row with a value in a column that
+    the header does not name is ragged. A record's line is the number of its row in the sheet; its
+    raw text is its cells as CSV.
 
     Attributes:
         names: the names in the header row.
@@ -68,9 +72,8 @@ class ExcelReader:
             )
         wrong = next((cell[0] for cell in header if isinstance(cell, list)), None)
         if wrong is not None:
-            raise DeliveryError(
-                f"The header has the error {wrong} in place of a name.", code="no_header"
-            )
+            what = NO_RESULT if wrong.startswith("=") else f"the error {wrong}"
+            raise DeliveryError(f"The header has {what} in place of a name.", code="no_header")
         self._columns = [index for index, cell in enumerate(header) if cell is not None]
         self.names = tuple(str(header[index]) for index in self._columns)
         which = repr(layout.sheet) if isinstance(layout.sheet, str) else f"number {layout.sheet}"
@@ -107,6 +110,9 @@ class ExcelReader:
         self, row: Sequence[Cell], values: Sequence[Cell]
     ) -> tuple[str, str, str | None] | None:
         """The code, the reason and the column of what is wrong with a row; None for nothing."""
+        if not row and len(self.names) > 1:
+            reason = f"The row is empty; the sheet has {len(self.names)} columns."
+            return "ragged_row", reason, None
         named = sum(value is not None for value in values)
         if named != sum(cell is not None for cell in row):
             named_columns = set(self._columns)
@@ -120,7 +126,9 @@ class ExcelReader:
             return "ragged_row", reason, None
         for name, value in zip(self.names, values, strict=True):
             if isinstance(value, list):
-                return "wrong_type", f"{name} is the error {value[0]}.", name
+                is_formula = value[0].startswith("=")
+                what = f"{NO_RESULT} ({value[0]})" if is_formula else f"the error {value[0]}"
+                return "wrong_type", f"{name} is {what}.", name
             if value is not None and "\0" in value:
                 return "nul_byte", f"{name} has a NUL character.", name
         return None

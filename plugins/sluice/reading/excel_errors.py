@@ -1,4 +1,7 @@
-"""Which cells of a sheet are errors such as #N/A: calamine gives them as empty ones.
+"""Which cells of a sheet have no value, but are not empty: calamine gives them as empty ones.
+
+They are errors such as #N/A, and formulas whose results are not stored, as libraries write them
+that cannot calculate; Excel does when it opens the file.
 
 Runs in the process of ``excel_program`` and imports nothing of Sluice.
 """
@@ -9,7 +12,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import BinaryIO
 from xml.parsers import expat
@@ -35,6 +38,10 @@ UNEXPECTED = (
 # One cell of ods may stand for so many; a column of all rows has fewer.
 MOST_REPEATED = 1 << 21
 
+# A tag that is cut between two pieces is no longer than this, and each sign of one than that.
+LONGEST_TAG = 1 << 16
+LONGEST_SIGN = 256
+
 # The codes of both binary formats.
 ERROR_NAMES = {
     0x00: "#NULL!",
@@ -47,8 +54,23 @@ ERROR_NAMES = {
     0x2B: "#GETTING_DATA",
 }
 
-XLSX_ERROR = re.compile(rb"""\st=["']e["']""")
-ODS_ERROR = re.compile(rb"""value-type=["']error["']""")
+# An error, or what a formula looks like that no value follows. Patterns that begin with what is
+# rare take half the time of one for all: 0.6 s for the 73 MB of 200,000 rows, 0.2 s of them for
+# formulas.
+XLSX_NO_RESULT = rb"\s*(?:</(?:\w+:)?c>|<(?:\w+:)?v\s*(?:/>|>\s*</))"
+XLSX_SIGNS = (
+    re.compile(rb"""\st=["']e["']"""),
+    re.compile(rb"</(?:\w+:)?f>" + XLSX_NO_RESULT),
+    re.compile(rb"/>" + XLSX_NO_RESULT),
+)
+XLSX_ZERO = (
+    re.compile(rb"</(?:\w+:)?f>\s*<(?:\w+:)?v>0</"),
+    re.compile(rb"/>\s*<(?:\w+:)?v>0</"),
+)
+ODS_SIGNS = (
+    re.compile(rb"""value-type=["']error["']"""),
+    re.compile(rb"table-cell(?=\s[^>]*table:formula=)(?![^>]*\soffice:value-type=)"),
+)
 CELL_NAME = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
 # Record types of xlsb: [MS-XLSB] 2.3.
@@ -58,12 +80,18 @@ XLSB_ROW, XLSB_CELL_ERROR, XLSB_FORMULA_ERROR, XLSB_SHEET = 0, 3, 11, 156
 XLS_FORMULA, XLS_EOF, XLS_SHEET, XLS_CELL_ERROR, XLS_BEGIN = 0x06, 0x0A, 0x85, 0x205, 0x809
 
 
-def error_cells(file: BinaryIO, sheet: int) -> dict[Cell, str]:
-    """The cells of a sheet that hold an error, with its name.
+def cells_without_value(file: BinaryIO, sheet: int) -> dict[Cell, str]:
+    """The cells of a sheet that hold an error, or a formula without its result.
+
+    The formulas of xlsb and xls have a result always; a program that wrote an empty text as that
+    of all formulas cannot be told from formulas that are empty.
 
     Args:
         file: the workbook.
         sheet: the sheet's number, from 0.
+
+    Returns:
+        By its place, the name of the error, or the formula from its equals sign.
     """
     file.seek(0)
     if not zipfile.is_zipfile(file):
@@ -71,37 +99,50 @@ def error_cells(file: BinaryIO, sheet: int) -> dict[Cell, str]:
     with zipfile.ZipFile(file) as archive:
         names = set(archive.namelist())
         if "content.xml" in names:
-            return _of_xml(archive, "content.xml", ODS_ERROR, _OdsErrors(sheet))
+            return _of_xml(archive, "content.xml", ODS_SIGNS, _OdsCells(sheet))
         if "xl/workbook.bin" in names:
             return dict(_of_xlsb(archive, sheet))
         part = _xlsx_part(archive, sheet)
-        return _of_xml(archive, part, XLSX_ERROR, _XlsxErrors()) if part in names else {}
+        if part not in names:
+            return {}
+        # A program that says so has written a result that it did not calculate: 0 as a rule.
+        is_stale = _is_to_be_calculated(archive)
+        signs = (*XLSX_SIGNS, *XLSX_ZERO) if is_stale else XLSX_SIGNS
+        return _of_xml(archive, part, signs, _XlsxCells(is_stale=is_stale))
 
 
 def _of_xml(
-    archive: zipfile.ZipFile, part: str, sign: re.Pattern[bytes], errors: _XlsxErrors | _OdsErrors
+    archive: zipfile.ZipFile,
+    part: str,
+    signs: Sequence[re.Pattern[bytes]],
+    cells: _XlsxCells | _OdsCells,
 ) -> dict[Cell, str]:
-    if not _has(archive, part, sign):  # which is far quicker than to parse it
+    if not _has(archive, part, signs):  # which is far quicker than to parse it
         return {}
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    parser.StartElementHandler = errors.start
-    parser.EndElementHandler = errors.end
-    parser.CharacterDataHandler = errors.text
+    parser.StartElementHandler = cells.start
+    parser.EndElementHandler = cells.end
+    parser.CharacterDataHandler = cells.text
     with archive.open(part) as stream:
         for piece in iter(lambda: stream.read(PIECE_BYTES), b""):
             parser.Parse(piece, False)
     parser.Parse(b"", True)
-    return errors.found
+    last = max((row for row, _ in cells.found), default=0)
+    if last > MOST_REPEATED:
+        raise ValueError(f"there is a cell in row {last + 1}")
+    return cells.found
 
 
-def _has(archive: zipfile.ZipFile, part: str, sign: re.Pattern[bytes]) -> bool:
+def _has(archive: zipfile.ZipFile, part: str, signs: Sequence[re.Pattern[bytes]]) -> bool:
     tail = b""
     with archive.open(part) as stream:
         for piece in iter(lambda: stream.read(PIECE_BYTES), b""):
-            if sign.search(tail + piece):
+            data = tail + piece
+            if any(sign.search(data) for sign in signs):
                 return True
-            tail = piece[-64:]
+            start = min(data.rfind(b"<"), len(data) - LONGEST_SIGN)
+            tail = data[max(start, len(data) - LONGEST_TAG, 0) :]
     return False
 
 
@@ -136,8 +177,14 @@ def _xlsx_part(archive: zipfile.ZipFile, sheet: int) -> str:
     return _part_of(archive, "workbook.xml", sheets[sheet]["id"])
 
 
-class _SheetErrors:
-    """What following the cells of a sheet finds, and the text of the cell that it is in."""
+def _is_to_be_calculated(archive: zipfile.ZipFile) -> bool:
+    """Whether the workbook says that its formulas are to be calculated when it is opened."""
+    said = _attributes(archive, "xl/workbook.xml", "calcPr")
+    return any(each.get("fullCalcOnLoad") in ("1", "true") for each in said)
+
+
+class _Cells:
+    """What following the cells of a sheet finds, and the text of the element that it is in."""
 
     def __init__(self) -> None:
         self.found: dict[Cell, str] = {}
@@ -148,13 +195,16 @@ class _SheetErrors:
             self._value.append(data)
 
 
-class _XlsxErrors(_SheetErrors):
+class _XlsxCells(_Cells):
     """Follows the cells of a sheet of xlsx; a cell without a name is the one after the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_stale: bool) -> None:
         super().__init__()
         self._row, self._column = -1, -1
-        self._is_error = False
+        self._type = ""
+        self._no_results = ("", "0") if is_stale else ("",)
+        self._formula: str | None = None
+        self._result: str | None = None
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         local = _local(name)
@@ -165,17 +215,34 @@ class _XlsxErrors(_SheetErrors):
             match = CELL_NAME.fullmatch(attributes.get("r", ""))
             self._column = _column_number(match[1]) if match else self._column + 1
             self._row = int(match[2]) - 1 if match else self._row
-            self._is_error = attributes.get("t") == "e"
-        elif local == "v" and self._is_error:
+            self._type = attributes.get("t", "")
+            self._formula = self._result = None
+        elif local in ("f", "v", "is"):
             self._value = []
 
     def end(self, name: str) -> None:
         local = _local(name)
-        if local == "v" and self._value is not None:
-            self.found[self._row, self._column] = "".join(self._value)
+        if local in ("f", "v", "is"):
+            text = "".join(self._value or ())
             self._value = None
+            if local == "f":
+                self._formula = f"={text}"
+            else:
+                self._result = text
         elif local == "c":
-            self._is_error = False
+            self._keep()
+
+    def _keep(self) -> None:
+        place = self._row, self._column
+        if self._type == "e" and self._result:
+            self.found[place] = self._result
+        elif self._formula is not None and not self._has_result():
+            self.found[place] = self._formula
+
+    def _has_result(self) -> bool:
+        # Excel writes the result of ="" as an empty text, with its type.
+        is_text = self._type in ("str", "inlineStr")
+        return self._result is not None and (is_text or self._result not in self._no_results)
 
 
 def _column_number(letters: str) -> int:
@@ -185,7 +252,7 @@ def _column_number(letters: str) -> int:
     return number - 1
 
 
-class _OdsErrors(_SheetErrors):
+class _OdsCells(_Cells):
     """Follows the cells of a sheet of ods, where rows and cells may stand for many."""
 
     def __init__(self, sheet: int) -> None:
@@ -193,6 +260,7 @@ class _OdsErrors(_SheetErrors):
         self._left = sheet + 1
         self._row, self._column = 0, 0
         self._rows, self._columns = 1, 1
+        self._formula = ""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         local = _local(name)
@@ -204,8 +272,17 @@ class _OdsErrors(_SheetErrors):
             self._column = 0
         elif local in ("table-cell", "covered-table-cell"):
             self._columns = int(attributes.get("table:number-columns-repeated", 1))
-            if self._left == 0 and attributes.get("calcext:value-type") == "error":
-                self._value = []
+            if self._left == 0:
+                self._begin(attributes)
+
+    def _begin(self, attributes: dict[str, str]) -> None:
+        self._formula = ""
+        if attributes.get("calcext:value-type") == "error":
+            self._value = []
+        elif "table:formula" in attributes and "office:value-type" not in attributes:
+            # The sign follows the language that the formula is in: of:=A1+1
+            self._formula = f"={attributes['table:formula'].partition('=')[2]}"
+            self._value = []
 
     def end(self, name: str) -> None:
         local = _local(name)
@@ -213,13 +290,13 @@ class _OdsErrors(_SheetErrors):
             self._row += self._rows
         elif local in ("table-cell", "covered-table-cell"):
             if self._value is not None:
-                self._keep("".join(self._value))
+                self._keep(self._formula or "".join(self._value))
                 self._value = None
             self._column += self._columns
 
     def _keep(self, name: str) -> None:
         if self._rows * self._columns > MOST_REPEATED:
-            raise ValueError(f"the error {name} stands in {self._rows * self._columns} cells")
+            raise ValueError(f"{name} stands in {self._rows * self._columns} cells")
         for row in range(self._row, self._row + self._rows):
             for column in range(self._column, self._column + self._columns):
                 self.found[row, column] = name

@@ -5,7 +5,8 @@ place for each cell between its corners, and a crafted file of a few kB can ask 
 process is ended. Here that ends this process, at ``MEMORY_BYTES``, and the memory is given back.
 
 The first line is an object: empty, or with ``problem`` in a sentence, ``code`` and ``remedy``. In a
-row, a text is a value, null an empty cell, and an array of one text an error such as #N/A.
+row, a text is a value, null an empty cell, and an array of one text what stands in place of a
+value: an error such as #N/A, or the formula, from its equals sign, whose result is not stored.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from io import BytesIO
+from itertools import zip_longest
 from typing import Any, BinaryIO
 
 import msgspec
 import python_calamine
 
-from sluice.reading.excel_errors import UNEXPECTED, error_cells
+from sluice.reading.excel_errors import UNEXPECTED, cells_without_value
 
 # 16 million cells, as many as a sheet of all rows and 16 columns has, take 1.5 GB.
 MEMORY_BYTES = 4 << 30
@@ -94,11 +96,11 @@ def read_sheet(file: BinaryIO, sheet: str | int) -> Iterator[list[Any]]:
         problem = f"The file cannot be read as an Excel workbook: {error}."
         raise UnreadableError(problem, "bad_structure") from None
     try:
-        errors = error_cells(file, number)
+        missing = cells_without_value(file, number)
     except UNEXPECTED as error:
         problem = f"The workbook's parts are not as Excel writes them: {error!r}."
         raise UnreadableError(problem, "bad_structure", "Open it in Excel and save it.") from None
-    return _rows(found, errors)
+    return _rows(found, missing)
 
 
 def _find(names: list[str], sheet: str | int) -> int:
@@ -131,12 +133,15 @@ def _refuse_unfit(file: BinaryIO) -> None:
 
 
 def _rows(
-    sheet: python_calamine.CalamineSheet, errors: dict[tuple[int, int], str]
+    sheet: python_calamine.CalamineSheet, missing: dict[tuple[int, int], str]
 ) -> Iterator[list[Any]]:
     by_row: dict[int, dict[int, str]] = {}
-    for (row, column), name in errors.items():
+    for (row, column), name in missing.items():
         by_row.setdefault(row, {})[column] = name
-    for number, cells in enumerate(sheet.iter_rows()):
+    # What calamine takes for empty may stand below its last row.
+    beyond = max(by_row, default=-1) + 1
+    rows = zip_longest(sheet.iter_rows(), range(beyond), fillvalue=())
+    for number, (cells, _) in enumerate(rows):
         texts: list[Any] = [text_of(cell) for cell in cells]
         for column, name in by_row.get(number, {}).items():
             texts += [None] * (column + 1 - len(texts))

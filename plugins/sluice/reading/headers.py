@@ -179,6 +179,12 @@ def _names(header: str, dialect: CsvDialect) -> tuple[str, ...]:
             remedy="Deliver it in the declared encoding, or correct encoding in the registry.",
             where_masked="The header is no text in the file's encoding.",
         ) from None
+    if "\0" in header:
+        raise DeliveryError(
+            f"The header has a NUL byte: {shown(header.strip())}.",
+            code="nul_byte",
+            remedy="Deliver the file without it; if it is in UTF-16 or UTF-32, declare encoding.",
+        )
     fields = Grammar(dialect, 1).fields(header, 0)
     names = [field or "" for field in fields]
     if dialect.trailing_delimiter and not names[-1]:

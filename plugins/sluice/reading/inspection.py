@@ -18,7 +18,8 @@ from sluice.reading.csv_dialect import DETECTION_BYTES, Detected, detect
 from sluice.reading.csv_records import CsvReader
 from sluice.reading.records import Reader
 from sluice.registry import Column, CsvDialect, SchemaContract, Source
-from sluice.registry.formats import Encoding, Format
+from sluice.registry.encodings import Encoding
+from sluice.registry.formats import Format
 
 # Of a source made up for a file that none is declared for; no file names a column so.
 NO_COLUMN = "no_column_is_declared"

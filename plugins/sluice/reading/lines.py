@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from sluice.reading.encodings import declared_encoding, find_encoding
 from sluice.reading.records import BATCH_BYTES, BadRecord, Opener, Place
+from sluice.registry.encodings import codec_of, is_transcoded
 
 # A longer record is refused: it would take memory many times over on its way to PostgreSQL.
 RECORD_BYTES = 16 << 20
@@ -25,6 +26,12 @@ HEAD_BYTES = 1 << 18
 
 # What bytes that are no text become in Python's ``surrogateescape``; no UTF-8 decodes to these.
 NO_TEXT = re.compile("[\udc80-\udcff]")
+
+LONE = re.compile("[\ud800-\udfff]")
+
+# How Python's decoders are told to go on after what is no text: with half a pair of UTF-16 as it
+# is; those of several bytes a character with each byte that is none, and nothing that follows it.
+WIDE_ERRORS = {"utf-16": "surrogatepass", "utf-32": "sluice-no-character"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +54,13 @@ class Lines:
 class TextFile:
     """The bytes of a text file, without its byte order mark, in an encoding that extends ASCII.
 
-    UTF-16 is handed on as UTF-8, and offsets count in that.
+    An encoding that does not, such as UTF-16 and Shift-JIS, is handed on as UTF-8, and offsets
+    count in that.
 
     Attributes:
         encoding: the encoding of what is handed on.
         note: which encoding the file has, and why it was taken for that.
+        transcoded_from: the file's encoding, where another one is handed on; else empty.
         start: the offset of the first byte that is handed on.
     """
 
@@ -69,17 +78,17 @@ class TextFile:
         else:
             found = declared_encoding(head, encoding)
         self._found = found
-        self._is_utf_16 = found.encoding.startswith("utf-16")
-        self.encoding = "utf-8" if self._is_utf_16 else found.encoding
+        self.transcoded_from = found.encoding if is_transcoded(found.encoding) else ""
+        self.encoding = "utf-8" if self.transcoded_from else found.encoding
         self.note = found.note
-        self.start = 0 if self._is_utf_16 else found.mark_bytes
+        self.start = 0 if self.transcoded_from else found.mark_bytes
 
     def pieces(self) -> Generator[bytes, None, None]:
         """The bytes from the start, in pieces of about ``BATCH_BYTES``."""
         with self._opener() as stream:
             read_fully(stream, self._found.mark_bytes)
             pieces = iter(lambda: stream.read(BATCH_BYTES), b"")
-            yield from _as_utf_8(pieces, self._found.encoding) if self._is_utf_16 else pieces
+            yield from _as_utf_8(pieces, self._found.encoding) if self.transcoded_from else pieces
 
     def lines(self) -> Iterator[Lines]:
         """The file's lines, in groups of about ``BATCH_BYTES``; they end with LF or CRLF."""
@@ -96,13 +105,21 @@ class TextFile:
 
     def shown(self, data: bytes) -> str:
         r"""Text to show; bytes that are none are written as ``\xNN``."""
-        return data.decode(self.encoding, "backslashreplace")
+        if not self.transcoded_from:
+            return data.decode(self.encoding, "backslashreplace")
+        try:
+            text = data.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:  # cut within a character
+            text = data.decode("utf-8", "backslashreplace")
+        return LONE.sub(lambda match: _escaped(match[0]), text)
 
     def undecodable(self, text: str) -> str | None:
         """What is wrong with decoded text as a sentence; None where it is text throughout."""
         found = None if text.isascii() else NO_TEXT.search(text)
         if found is None:
             return None
+        if self.transcoded_from:
+            return f"what follows {found.start()} characters is no text in {self.transcoded_from}"
         byte = ord(found[0]) - 0xDC00
         return f"byte 0x{byte:02X} after {found.start()} characters is no text in {self.encoding}"
 
@@ -125,15 +142,35 @@ def too_long(place: Place) -> BadRecord:
     return BadRecord(place, "too_long", reason)
 
 
+def _no_character(error: UnicodeError) -> tuple[str, int]:
+    """What four bytes become that are no character of UTF-32: one byte that is no text."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "\udcff", error.end
+
+
+codecs.register_error("sluice-no-character", _no_character)
+
+
 def _as_utf_8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """UTF-16 as UTF-8; what is damaged comes out as bytes that are not UTF-8."""
-    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+    """Text as UTF-8; what is damaged comes out as surrogates, which are not UTF-8.
+
+    A delimiter or a line end after a damaged byte stays what it is.
+    """
+    errors = WIDE_ERRORS.get(encoding[:6], "surrogateescape")
+    decoder = codecs.getincrementaldecoder(codec_of(encoding))(errors)
     for piece in pieces:
         yield decoder.decode(piece).encode("utf-8", "surrogatepass")
     try:
-        decoder.decode(b"", final=True)
+        yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
     except UnicodeDecodeError:  # half a character at the end
-        yield b"\xff"
+        yield "\udcff".encode("utf-8", "surrogatepass")
+
+
+def _escaped(surrogate: str) -> str:
+    r"""A byte that is no text as ``\xNN``, half a character of UTF-16 as ``\uNNNN``."""
+    code = ord(surrogate)
+    return f"\\x{code - 0xDC00:02x}" if NO_TEXT.match(surrogate) else f"\\u{code:04x}"
 
 
 def _whole_lines(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool, int]]:

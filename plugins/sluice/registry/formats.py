@@ -18,9 +18,6 @@ from pydantic import (
 
 Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "excel", "fixed_width"]
 
-# What PostgreSQL's COPY and Python both know; `auto` looks at the file.
-Encoding = Literal["auto", "utf-8", "utf-16", "latin-1", "windows-1252"]
-
 # As dlt names them. What each means for what can differ is in ``SchemaContract``.
 ContractMode = Literal["evolve", "freeze", "discard_value", "discard_row"]
 

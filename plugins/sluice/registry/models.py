@@ -16,13 +16,13 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, StrictStr, field_validator, model_validator
 
 from sluice.registry.bounds import check_bounds
+from sluice.registry.encodings import Encoding
 from sluice.registry.extract import Extract
 from sluice.registry.formats import (
     LONGEST_NAME,
     ContractMode,
     CsvDialect,
     Dialect,
-    Encoding,
     ExcelLayout,
     Format,
     JsonLayout,
@@ -186,7 +186,8 @@ class Source(RegistryModel):
     format: Format = "csv"
     """How the files are written. Compression (gzip, bzip2, xz, zstd, zip) is seen by content."""
     encoding: Encoding = "utf-8"
-    """The encoding of text files; `auto` looks for a byte order mark, UTF-16 and UTF-8."""
+    """The encoding of text files; `auto` looks for a byte order mark, UTF-16 and UTF-8, and takes
+    windows-1252 only where no other encoding makes another text of the file."""
     dialect: Dialect = CsvDialect()
     """The dialect of `csv` and `tsv` files; `auto` looks at each file and says what it took."""
     json_: JsonLayout = Field(default=JsonLayout(), alias="json")
