@@ -30,6 +30,11 @@ DIALECTS = [
     dialect_of(header=False, space_after_delimiter=True, escape="\\", trailing_delimiter=True),
 ]
 
+ENCODINGS = [
+    *["utf-8", "utf-16-le", "utf-16-be", "latin-1", "windows-1252", "windows-1250", "windows-1253"],
+    *["iso-8859-7", "koi8-r", "cp437", "mac-roman"],
+]
+
 LINE_ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 
 
@@ -41,7 +46,7 @@ def texts(encoding: str) -> st.SearchStrategy[str]:
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[list[Row], str, CsvDialect, str]:
     """A table, its text, and the dialect and encoding that it is written in."""
-    encoding = draw(st.sampled_from(["utf-8", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]))
+    encoding = draw(st.sampled_from(ENCODINGS))
     dialect = draw(st.sampled_from(DIALECTS))
     width = draw(st.integers(1, 4))
     row = st.lists(st.none() | texts(encoding), min_size=width, max_size=width)

@@ -219,3 +219,10 @@ def test_a_nul_byte_in_the_header_refuses_the_file() -> None:
     with pytest.raises(DeliveryError, match="NUL byte") as caught:
         read_header(b"a,\0\n1,2\n", dialect_of(), "utf-8", is_whole_file=True)
     assert caught.value.code == "nul_byte"
+
+
+@pytest.mark.parametrize("header", [" ", ",,", '""', ' ,"  "'])
+def test_a_header_of_nothing_but_spaces_is_none(header: str) -> None:
+    with pytest.raises(DeliveryError, match="names no column") as caught:
+        read_header(f"{header}\n1,2\n".encode(), dialect_of(), "utf-8", is_whole_file=True)
+    assert caught.value.code == "no_header"

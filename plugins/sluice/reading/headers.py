@@ -187,6 +187,12 @@ def _names(header: str, dialect: CsvDialect) -> tuple[str, ...]:
         )
     fields = Grammar(dialect, 1).fields(header, 0)
     names = [field or "" for field in fields]
+    if not any(map(str.strip, names)):
+        raise DeliveryError(
+            "The line that should be the header names no column.",
+            code="no_header",
+            remedy="The first line must name the columns.",
+        )
     if dialect.trailing_delimiter and not names[-1]:
         names.pop()
     return tuple(names)
