@@ -1,7 +1,7 @@
 """Which encoding a text file is in: by its byte order mark, its zero bytes, or as valid UTF-8.
 
 Nothing is guessed: what is none of these has to be declared, but where windows-1252 is the only
-text that the file can be (docs/adr/0021).
+text that the file can be (docs/adr/0022).
 """
 
 from __future__ import annotations
