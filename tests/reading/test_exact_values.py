@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.reading.exact_values import change_of, exact_pattern, is_surely_exact
+from sluice.reading.exact_values import change_of, exact_matcher, exact_pattern
+from sluice.reading.plain_values import NotPlainError, typed, typed_where_plain
 from sluice.registry import Column
 
 COLUMNS = [
@@ -52,9 +53,27 @@ def test_both_engines_read_the_pattern_alike(column: Column, value: str) -> None
     pattern = exact_pattern(column)
     assert pattern is not None
     by_arrow = pc.match_substring_regex(pa.array([value]), rf"\A(?:{pattern})\z")[0].as_py()
-    assert by_arrow == is_surely_exact(value, column)
+    match = exact_matcher(column)
+    assert match is not None
+    assert by_arrow == (match(value) is not None)
     if by_arrow:
         assert change_of(value, column) is None
+
+
+@pytest.mark.parametrize("column", COLUMNS[:-1], ids=lambda column: column.postgres_type)
+@given(values=st.lists(st.lists(PIECES, max_size=6).map("".join), min_size=1, max_size=3))
+def test_what_is_plain_is_exact(column: Column, values: list[str]) -> None:
+    texts = pa.array(values)
+    try:
+        typed(texts, column)
+        plain = values
+    except NotPlainError:
+        try:
+            _, is_plain = typed_where_plain(texts, column)
+        except NotPlainError:
+            return
+        plain = [value for value, is_so in zip(values, is_plain.to_pylist(), strict=True) if is_so]
+    assert [change_of(value, column) for value in plain] == [None] * len(plain)
 
 
 def test_a_text_is_never_changed() -> None:

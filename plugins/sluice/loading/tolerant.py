@@ -126,16 +126,12 @@ class TolerantLoad:
         """Copy rows; returns how many came in, and the records that did not."""
         if not some.rows:
             return 0, []
-        if not some.rows:
-            return 0, []
-        doubtful = self._exactness.doubtful(some.rows)
-        if doubtful:
-            return self._load_doubtful(some, doubtful)
-        return self._load_exact(some)
+        changed = self._exactness.changed(some.rows)
+        return self._load_others(some, changed) if changed else self._load_exact(some)
 
-    def _load_doubtful(self, some: _Rows, doubtful: Sequence[int]) -> tuple[int, list[BadRecord]]:
+    def _load_others(self, some: _Rows, changed: Sequence[int]) -> tuple[int, list[BadRecord]]:
         """Load the rows but for those of which PostgreSQL would change a value."""
-        found = self._verdicts(some, doubtful)
+        found = self._verdicts(some, changed)
         sound = [position for position in range(len(some.rows)) if position not in found]
         count, bad = self._load_exact(some.pick(sound)) if sound else (0, [])
         more, refused = self._settle(some, found)

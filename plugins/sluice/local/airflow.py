@@ -32,7 +32,7 @@ from sluice.local.airflow_config import (
 )
 from sluice.local.ports import check_port
 from sluice.local.postgres import administrator_uri, start_postgres
-from sluice.local.processes import BackgroundProcess, exclusive, log_tail
+from sluice.local.processes import BackgroundProcess, exclusive, is_alive, log_tail
 from sluice.settings import Settings
 from sluice.warehouse.bootstrap import airflow_database_uri, prepare_airflow_database
 from sluice.warehouse.connections import open_connection, parse_uri
@@ -241,10 +241,18 @@ def _end_leftovers(settings: Settings) -> None:
     home, left = str(airflow_home(settings)), []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.cwd() == home and not psutil.pid_exists(os.getsid(process.pid)):
+            if process.cwd() == home and _is_gone(os.getsid(process.pid)):
                 process.kill()
                 left.append(process)
     psutil.wait_procs(left, timeout=5)
+
+
+def _is_gone(process_id: int) -> bool:
+    """Whether a process has ended, also where its starter has not asked how."""
+    try:
+        return not is_alive(psutil.Process(process_id))
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _migrate(settings: Settings, say: Callable[[str], None]) -> None:

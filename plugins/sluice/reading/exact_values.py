@@ -16,7 +16,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 
 from sluice.reading.json_fields import shown
 from sluice.registry import Column
@@ -46,11 +45,11 @@ _DAYS = (
 )
 _DAY = f"(?:{'|'.join(_DAYS)})"
 _ERA = "(?: (?i:ad|bc))?"
-_MIDNIGHT = "(?:[ T]00:00(?::00(?:[.]0+)?)?)?"
+_MIDNIGHT = "(?:[ T]00:00(?::00(?:[.]0+)?)?(?:Z|[+]00(?::?00)?)?)?"
 _SECOND = "[0-5][0-9](?:[.][0-9]{1,6}0*)?"
 _TIME = f"[0-9]{{1,2}}:[0-9]{{2}}(?::{_SECOND})?(?: ?(?i:am|pm))?"
 _PACKED_TIME = f"[0-9]{{4}}{_SECOND}"
-_ZONE = "(?: ?(?:Z|z|UTC|GMT|[+-][0-9]{1,2}(?::?[0-9]{2})?|[A-Z][A-Za-z_]+/[A-Za-z_/+-]+))?"
+_ZONE = "(?: ?(?:Z|z|UTC|GMT|[+-][0-9]{1,2}(?::?[0-9]{2}){0,2}|[A-Z][A-Za-z_]+/[A-Za-z_/+-]+))?"
 
 _HAS_TIME = re.compile("[0-9]:[0-9]{2}|[0-9][T ][0-9]{6}")
 _HAS_DAY = re.compile("[0-9]{3}|[0-9][-/.][0-9]+[-/.][0-9]")
@@ -79,7 +78,6 @@ class Change:
     reason: str
 
 
-@lru_cache(maxsize=4096)
 def exact_pattern(column: Column) -> str | None:
     """What exact values of a column match as a whole; None where every text is exact."""
     match column.data_type:
@@ -98,8 +96,8 @@ def exact_pattern(column: Column) -> str | None:
         case "time":
             form = _TIME
         case "timestamp":
-            zone = _ZONE if column.timezone else ""
-            form = f"{_DAY}(?:(?: +|[Tt])(?:{_TIME}|{_PACKED_TIME}){zone})?{_ERA}"
+            zone, day_zone = (_ZONE, "|Z") if column.timezone else ("", "")
+            form = f"{_DAY}(?:(?: +|[Tt])(?:{_TIME}|{_PACKED_TIME}){zone}{day_zone})?{_ERA}"
         case "json":
             form = r"[^{]*"  # without an object there is no key that could stand twice
     return rf"\s*(?:{form})\s*"
@@ -114,16 +112,13 @@ def _decimal_form(column: Column) -> str:
     return rf"[+-]?(?:[0-9]+(?:\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{scale}}}0*)"
 
 
-@lru_cache(maxsize=4096)
-def _matcher(column: Column) -> Callable[[str], object] | None:
+def exact_matcher(column: Column) -> Callable[[str], object] | None:
+    """Tells whether a value has one of the usual forms; None where every text is exact.
+
+    Where it has none, ``change_of`` tells.
+    """
     pattern = exact_pattern(column)
     return None if pattern is None else re.compile(pattern, re.ASCII).fullmatch
-
-
-def is_surely_exact(value: str, column: Column) -> bool:
-    """Whether a value has one of the usual forms; where not, ``change_of`` tells."""
-    match = _matcher(column)
-    return match is None or match(value) is not None
 
 
 def change_of(value: str, column: Column) -> Change | None:
@@ -133,8 +128,12 @@ def change_of(value: str, column: Column) -> Change | None:
         value: as the file has it.
         column: whose type takes it.
     """
-    if is_surely_exact(value, column):
-        return None
+    match = exact_matcher(column)
+    return None if match is None or match(value) else change_of_unusual(value, column)
+
+
+def change_of_unusual(value: str, column: Column) -> Change | None:
+    """The same for a value that ``exact_matcher`` does not match."""
     text = value.strip()
     if column.data_type == "json":
         return _repeated_key(value)
@@ -160,14 +159,15 @@ def _lost(value: str, words: str) -> Change:
 
 def _number_change(value: str, column: Column) -> Change | None:
     try:
-        number = Decimal("" if "_" in value else value.strip())
+        _, digits, exponent = Decimal("" if "_" in value else value.strip()).as_tuple()
     except InvalidOperation:
         return _guess(value, "is not written in decimal digits")
     if column.data_type == "double":
         return None
     scale = MOST_DIGITS if column.precision is None else column.scale or 0
-    exponent = number.normalize().as_tuple().exponent
-    if isinstance(exponent, int) and -exponent > scale:
+    written = "".join(map(str, digits))
+    places = len(written.rstrip("0")) - len(written) - int(exponent)  # NaN came no further
+    if written.strip("0") and places > scale:
         return _lost(value, f"has more digits after the point than {column.postgres_type} keeps")
     return None
 
@@ -182,7 +182,7 @@ def _moment_change(value: str, column: Column) -> Change:
     if column.data_type == "time" and _HAS_DAY.search(text.rpartition(":")[0]):
         return _lost(value, "has a date, which a time of day cannot keep")
     if _IS_FINE.search(text):
-        return _lost(value, "is finer than a microsecond, which is all that is kept")
+        return _lost(value, "is finer than a microsecond, which only text keeps")
     if not keeps_zone and _HAS_ZONE.search(text):
         return _lost(value, "has a zone, which the column cannot keep")
     example = {"date": "2026-12-31", "time": "23:59:59"}.get(
@@ -206,10 +206,12 @@ def _members(pairs: list[tuple[str, object]]) -> None:
 
 def _repeated_key(value: str) -> Change | None:
     try:
-        json.loads(value, object_pairs_hook=_members)
+        json.loads(value, object_pairs_hook=_members, parse_int=str, parse_float=str)
     except _RepeatedKeyError as error:
         key = shown(str(error))
         return _lost(value, f"has the key {key} twice in one object, and only one would be kept")
-    except (ValueError, RecursionError):  # PostgreSQL reads no other JSON than Python does
+    except RecursionError:
+        return _lost(value, "has too many objects within one another to be looked at")
+    except ValueError:  # PostgreSQL reads no other JSON than Python does
         return None
     return None

@@ -152,14 +152,18 @@ def _rows(
 def text_of(cell: Any) -> str | None:
     """A cell's value as text; None where it is empty.
 
-    Excel has floats only: a whole number is written without a fraction.
+    Excel has floats only: a whole number is written without a fraction, and others with the 15
+    digits that Excel itself shows and exports: 0.1 + 0.2 is 0.3 there, and 0.30000000000000004 in
+    the file.
     """
     if isinstance(cell, str):
         return cell or None
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) <= EXACT else repr(cell)
+        if cell.is_integer():
+            return str(int(cell)) if abs(cell) <= EXACT else repr(cell)
+        return f"{cell:.15g}"
     if isinstance(cell, datetime.datetime):
         return cell.isoformat(sep=" ")
     if isinstance(cell, datetime.timedelta):

@@ -18,12 +18,10 @@ from sluice.errors import DeliveryError
 from sluice.reading.csv_grammar import LINE_END, Grammar, shown
 from sluice.reading.encodings import declared_encoding
 from sluice.registry import CsvDialect, Source
+from sluice.registry.formats import LONGEST_NAME
 from sluice.registry.models import SYSTEM_COLUMNS, is_name
 
 HEAD_BYTES = 1 << 16  # a header is a few hundred bytes; this bounds what is read to find its end
-
-# PostgreSQL cuts longer names without an error, which would let two names meet.
-NAME_BYTES = 63
 
 # What dlt writes for these; all else that is no letter, digit or underscore becomes one of those.
 SPOKEN = str.maketrans("+-*@|", "x_xal")
@@ -393,9 +391,9 @@ def _column_name(name: str) -> str:
     column = snake_case(name)
     if not column[:1].isalpha():
         column = f"column_{column.lstrip('_')}"
-    if len(column) > NAME_BYTES:
+    if len(column) > LONGEST_NAME:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        column = f"{column[: NAME_BYTES - 9].rstrip('_')}_{digest}"
+        column = f"{column[: LONGEST_NAME - 9].rstrip('_')}_{digest}"
     if column in SYSTEM_COLUMNS or not is_name(column):
         column = f"column_{column}"
     return column

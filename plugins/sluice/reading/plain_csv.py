@@ -25,11 +25,9 @@ class PlainReader:
             dialect: how the file is written.
             names: what the fields are called.
 
-        Raises:
-            NotPlainError: Arrow divides such records in another way.
         """
-        if dialect.escape not in (None, dialect.quote) or len(names) < 2:
-            raise NotPlainError
+        escape = dialect.escape
+        self._escape = escape.encode() if escape and escape != dialect.quote else None
         self._names = list(names)
         self._quote = dialect.quote
         self._delimiter = dialect.delimiter or ","
@@ -50,13 +48,16 @@ class PlainReader:
             NotPlainError: a record has more or fewer fields, or is no text; or Arrow would divide
                 the block in another way.
         """
-        if not _is_plain(block):
+        if not _is_plain(block, self._quote):
             raise NotPlainError
         return self.divide(block)
 
     def divide(self, block: bytes) -> list[pa.Array]:
         """The same for records of which each is known to be on a line of its own, ended by LF."""
         if block.startswith(BYTE_ORDER_MARK):  # it belongs to a value here; Arrow would cut it off
+            raise NotPlainError
+        # Arrow takes an escape for one also outside of quotes, and before any character.
+        if self._escape is not None and self._escape in block:
             raise NotPlainError
         options = csv.ReadOptions(
             use_threads=False, column_names=self._names, block_size=len(block) + 1
@@ -98,13 +99,23 @@ def texts_of(records: Sequence[Fields], names: Sequence[str]) -> list[pa.Array]:
     return [pa.array(column, pa.string()) for column in records.columns]
 
 
-def _is_plain(block: bytes) -> bool:
+def _is_plain(block: bytes, quote: str | None) -> bool:
     """Whether all line ends are of one kind and each ends a record with something in it.
 
-    Arrow takes an empty line for a record without values, and any line end for one.
+    Arrow takes an empty line for a record without values, and any line end for one. Within quotes
+    they may be of another kind, as spreadsheets write them.
     """
-    returns = block.count(b"\r")
-    if returns and not returns == block.count(b"\n") == block.count(b"\r\n"):
-        return False
-    line_end = b"\r\n" if returns else b"\n"
+    if b"\r" in block and not _has_one_line_end(block):
+        if quote is None:
+            return False
+        mark = quote.encode()
+        block = mark.join(block.split(mark)[0::2])  # what stands outside of quotes
+        if not _has_one_line_end(block):
+            return False
+    line_end = b"\r\n" if b"\r" in block else b"\n"
     return not block.startswith(line_end) and b"\n" + line_end not in block
+
+
+def _has_one_line_end(block: bytes) -> bool:
+    returns = block.count(b"\r")
+    return not returns or returns == block.count(b"\n") == block.count(b"\r\n")

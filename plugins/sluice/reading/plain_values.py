@@ -25,6 +25,7 @@ UTC = ("Z", "+00", "+00:00")
 # The lengths of dates with times to the minute, to the second, and to parts of a second. One pair
 # of digits for the time is not among them: Arrow takes it for the hour, PostgreSQL for a mistake.
 MOMENT_LENGTHS = frozenset({10, 16, 19, *range(21, 27)})
+SHORTEST_MOMENT = 16
 FIRST_DAY = "0001-01-01"  # Arrow has a year 0
 
 
@@ -120,7 +121,10 @@ def _without_zone(texts: pa.Array, column: Column) -> pa.Array:
         return texts
     first = texts[pc.index(pc.is_valid(texts), value=True).as_py()].as_py()
     for zone in UTC:
-        if first.endswith(zone) and pc.all(pc.ends_with(texts, zone)).as_py():
+        shortest = pc.min(pc.binary_length(texts)).as_py()
+        # A day with a zone is not among the plain forms.
+        has_time = shortest >= SHORTEST_MOMENT + len(zone)
+        if has_time and first.endswith(zone) and pc.all(pc.ends_with(texts, zone)).as_py():
             return pc.utf8_slice_codeunits(texts, 0, -len(zone))
     return texts
 

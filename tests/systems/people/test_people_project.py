@@ -58,7 +58,8 @@ def test_secrets_do_not_reach_the_database(
     )
     system.drop(path_of(date(2026, 6, 30)), [person(5, login__sha512="sha512-secret")])
     report = system.try_run()
-    assert [str(error).count("sha512") > 0 for error in report.errors] == [True]
+    # Some columns are masked, so nothing of the file is said.
+    assert ["has a key that the registry" in str(error) for error in report.errors] == [True]
     tables = administrator.execute(
         "select schemaname, tablename from pg_tables"
         " where schemaname in ('bronze', 'silver', 'gold_audit', 'gold', 'ops')"
