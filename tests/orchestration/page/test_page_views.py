@@ -17,6 +17,7 @@ from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
+from sluice.errors import ConfigError, DeliveryError, RetriableError, SluiceError
 from sluice.loading.withdrawal import withdraw
 from sluice.orchestration.page import build_views, views
 from sluice.orchestration.page import instance as page_instance
@@ -361,6 +362,45 @@ def test_a_warehouse_that_is_away_is_said(
     assert response.status_code == 503
     assert "cannot be reached" in response.text
     assert "Start that server" in response.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ConfigError("The type differs.", "Mend it."), 409),
+        (DeliveryError("Two fields are one.", code="duplicate_column", remedy="Mend it."), 422),
+        (RetriableError("The server is away.", "Mend it."), 503),
+    ],
+)
+def test_what_is_wrong_is_said_in_its_own_words(
+    page: TestClient,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    error: SluiceError,
+    status: int,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(views.queries, "loads", fail)
+    response = page.get("/sources/orders")
+    assert response.status_code == status
+    assert error.message in response.text
+    assert "Mend it." in response.text
+    assert ("The warehouse does not answer" in response.text) == (status == 503)
+
+
+def test_a_warehouse_that_refuses_the_page_is_said(
+    page: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConfigError("PostgreSQL refused the password.", "Run ./sluice up.")
+
+    monkeypatch.setattr(page_instance, "connect", refuse)
+    response = page.get("/sources/orders")
+    assert response.status_code == 503
+    assert "The warehouse does not answer" in response.text
+    assert "Run ./sluice up." in response.text
 
 
 def test_a_warehouse_that_takes_too_long_is_said(
