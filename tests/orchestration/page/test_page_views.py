@@ -418,6 +418,30 @@ def test_a_warehouse_that_takes_too_long_is_said(
     assert "The warehouse took too long over this." in response.text
 
 
+def test_what_is_masked_since_is_not_shown(
+    page: TestClient, settings: Settings, ledger: Ledger
+) -> None:
+    load_id = ledger.deliver("a.csv", "1,ink,2\nx,secret,3\n")
+    rejected = ledger.deliver("b.csv", "secret,secret,3\n")
+    paths = [
+        f"/loads/{each}{view}" for each in (load_id, rejected) for view in ("", "/rejects.csv")
+    ]
+    for path in paths:
+        assert "secret" in page.get(path).text
+    entry = settings.registry / "sources" / "orders.yml"
+    text = entry.read_text()
+    for name, old in (("product", "{data_type: text}"), ("order_id", "{data_type: bigint,")):
+        new = "{data_type: text, mask: hash" + old[-1]
+        assert f"{name}: {old}" in text
+        text = text.replace(f"{name}: {old}", f"{name}: {new}")
+    entry.write_text(text)
+    for path in paths:
+        response = page.get(path)
+        assert response.status_code == 200
+        assert "secret" not in response.text
+        assert "[masked:unknown]" in response.text
+
+
 def test_a_broken_pipeline_is_said(page: TestClient, settings: Settings, ledger: Ledger) -> None:
     (settings.registry / "pipelines" / "shop.yml").write_text("description: no owner\n")
     assert "The pipeline shop cannot run until the registry is mended" in shown(page, "/")
