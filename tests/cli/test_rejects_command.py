@@ -115,3 +115,23 @@ def test_a_file_that_was_rejected_whole_is_listed_with_its_reason(
     assert "b.csv" in shown
     assert "The header lacks" in shown
     assert "a.csv" not in shown
+
+
+def test_what_is_masked_since_is_not_shown(sluice: Sluice, shop: ShopProject) -> None:
+    shop.drop("b.csv", "secret,ink,2\n")
+    shop.load()
+    shown = sluice("rejects", "orders").stdout
+    assert "x,=cmd(),-3" in shown
+    assert shown.count("secret") == 3  # why the file is rejected, why the record is, the record
+    entry = shop.settings.registry / "sources" / "orders.yml"
+    text = entry.read_text()
+    text = text.replace("product: {data_type: text", "product: {data_type: text, mask: redact")
+    number = "order_id: {data_type: text, mask: hash, nullable: false"
+    entry.write_text(text.replace("order_id: {data_type: bigint, nullable: false", number))
+    for arguments in ([], ["--json"], ["b.csv"], ["--export", "-"]):
+        outcome = sluice("rejects", "orders", *arguments)
+        assert outcome.returncode == 0, outcome.stderr
+        assert "cmd()" not in outcome.stdout
+        assert "pen" not in outcome.stdout
+        assert "secret" not in outcome.stdout
+        assert "[masked:redact]" in outcome.stdout

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import pwd
+import shutil
 import socket
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +118,45 @@ def test_a_link_in_the_place_of_a_folder_is_not_followed(
             "cannot be read: orders is a link, and no link below the landing zone is followed",
         )
     ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become another user")
+def test_folders_on_the_way_need_not_be_readable() -> None:
+    """Who may go through a folder, and not list it, names what is below it."""
+    # Not in pytest's own folder, which is its user's alone.
+    root = Path(tempfile.mkdtemp())
+    try:
+        zone = Settings(project=root, landing=root / "landing", settle_seconds=0, home=root / "h")
+        web = source(path="web/shop/orders")
+        (zone.landing / "web" / "shop").mkdir(parents=True)
+        drop(zone, "a.csv", "web/shop/orders")
+        for folder in (root, zone.landing, zone.landing / "web", zone.landing / "web" / "shop"):
+            folder.chmod(0o711)
+        assert as_nobody(lambda: names(zone, web)) == ["a.csv"]
+        (zone.landing / "web" / "shop" / "orders").chmod(0o711)
+        said = as_nobody(lambda: [each.reason for each in list_deliveries(zone, [web]).refusals])
+        assert "Permission denied" in said[0]
+    finally:
+        shutil.rmtree(root)
+
+
+def as_nobody(work: Callable[[], list[str]]) -> list[str]:
+    """What a function returns in a process of an ordinary user."""
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+
+    def whole() -> None:
+        account = pwd.getpwnam("nobody")
+        os.setgroups([])
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+        answers.put(work())
+
+    process = context.Process(target=whole)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return list(answers.get())
 
 
 def test_the_landing_zone_itself_may_be_a_link(zone: Settings, tmp_path: Path) -> None:

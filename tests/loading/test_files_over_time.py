@@ -213,6 +213,20 @@ def test_a_withdrawal_takes_out_every_part_of_a_file(shop: Shop) -> None:
     assert current(shop) == []
 
 
+def test_a_withdrawal_takes_out_what_it_was_asked_for_on(shop: Shop) -> None:
+    drop_all(shop, ("a", "ink"))
+    seen = find_file(shop.settings, shop.source, "a").newest_load_id
+    drop_all(shop, ("a", "pen"))
+    newest = find_file(shop.settings, shop.source, "a").newest_load_id
+    with pytest.raises(ConfigError) as error:
+        withdraw(shop.settings, shop.source, "a", load_id=seen)
+    assert f"are of load {newest}, and the withdrawal was asked for on load {seen}" in str(
+        error.value
+    )
+    assert products(shop) == [("a", "pen")]
+    assert withdraw(shop.settings, shop.source, "a", load_id=newest).rows_replaced == 1
+
+
 def test_a_name_is_found_as_the_sender_wrote_it(shop: Shop) -> None:
     shop.drop(b"a\\b \xff.csv", "1,ink,2\n")
     shop.load()

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sluice.loading.masks import masks_of
+from sluice.loading.hiding import ShownRecords
+from sluice.loading.masks import HIDDEN_RECORD, masks_of
 from sluice.loading.reject_export import RejectExport
 from sluice.reading.csv_writing import csv_writer
+from sluice.reading.records import RAW_CHARACTERS
 from sluice.registry import CsvDialect, Source
 from sluice.warehouse.passwords import password
 from sluice.warehouse.rejected_rows import rejected_files, rejected_rows
@@ -327,6 +329,10 @@ MASKED = {
 PEOPLE = b"order_id,ssn,mail\n1,secret,a@b\nx,secret,a@b\nx,none,\nx,,\n"
 
 
+# Longer than what is kept of a record, so that its fields are not.
+LONG = b"secret," + b"x" * (RAW_CHARACTERS + 1) + b"\n"
+
+
 def without_product(keys: dict[str, Any]) -> dict[str, Any]:
     columns = {name: column for name, column in keys["columns"].items() if name != "product"}
     return {"columns": columns}
@@ -401,6 +407,45 @@ def test_what_is_masked_since_is_not_exported(shop: Shop) -> None:
     ]
     content = mended(exported(shop), lambda n, _: {"order_id": str(n)})
     assert deliver(shop, "mended", content).rows_rejected == 1
+
+
+MASKED_NUMBER = {**FIELDS, "order_id": {"data_type": "text", "nullable": False, "mask": "hash"}}
+
+
+def test_what_is_masked_since_stands_nowhere_in_an_export(shop: Shop) -> None:
+    declare(shop)
+    deliver(shop, "day", b"order_id,product\n1,good\nsecret,ink\n2,pen,secret\n" + LONG)
+    before = exported(shop)
+    assert before.count("secret") > 4
+    declare(shop, columns=MASKED_NUMBER)
+    text = exported(shop)
+    assert "secret" not in text
+    taken_apart, *others = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    assert json.loads(taken_apart["_reject_raw_record"]) == {
+        "order_id": "[masked:unknown]",
+        "product": "ink",
+    }
+    assert taken_apart["product"] == "ink"
+    assert taken_apart["_reject_reason"] == "A value that the column's type does not take."
+    assert [row["_reject_raw_record"] for row in others] == [HIDDEN_RECORD] * 2
+    # What has nothing to hide is as it was.
+    declare(shop, columns={**FIELDS, "other": {"data_type": "text", "mask": "hash"}})
+    (first, *_) = csv.DictReader(io.StringIO(exported(shop).removeprefix("\ufeff")))
+    assert first["_reject_raw_record"] == "secret,ink"
+    assert "secret" in first["_reject_reason"]
+
+
+def test_two_fields_that_are_one_column_by_now_are_hidden(shop: Shop) -> None:
+    declare(shop, schema_contract={"new_columns": "discard_value"})
+    deliver(shop, "day", b"order_id,product,Product\n1,good,x\nsecret,ink,x\n")
+    declare(shop, columns=MASKED_NUMBER, column_names="snake_case")
+    files = rejected_files(shop.connection, shop.source.name)
+    headers = {each.load_id: each.file_columns for each in files}
+    with shop.connection.transaction():
+        rows = rejected_rows(shop.connection, list(headers))
+        (row,) = ShownRecords(shop.source, headers).of(rows)
+    assert (row.raw_record, row.fields, row.column_name) == (HIDDEN_RECORD, None, "order_id")
+    assert "secret" not in row.reason
 
 
 def test_under_its_own_name_it_takes_the_place_of_nothing(shop: Shop) -> None:

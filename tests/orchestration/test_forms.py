@@ -56,6 +56,9 @@ def filled_in(dag: DAG, **values: Any) -> dict[str, Any]:
         {"source": "orders", "files": [1]},
         {"source": "orders", "first_day": "yesterday"},
         {"source": "orders", "last_day": "2026-02-30"},
+        {"source": "orders", "files": ["a.csv"], "load_id": "1"},
+        {"source": "orders", "files": ["a.csv"], "load_id": 0},
+        {"source": "orders", "files": ["a.csv"], "load_id": 2**63},
     ],
 )
 def test_a_form_refuses_what_it_does_not_ask_for(
@@ -72,13 +75,13 @@ def test_a_form_refuses_what_it_does_not_ask_for(
             "sluice_replay",
             "replay",
             {"source": "orders", "file": ["a.csv"]},
-            "given 'file'; sluice_replay takes files, first_day, last_day, source.*mean files",
+            "given 'file'; .* takes files, first_day, last_day, load_id, source.*mean files",
         ),
         (
             "sluice_withdraw",
             "withdraw",
             {"source": "orders", "file": "a.csv", "bogus": 1},
-            "given 'bogus'; sluice_withdraw takes file, source",
+            "given 'bogus'; sluice_withdraw takes file, load_id, source",
         ),
         ("shop", "sense", {"fullrefresh": True}, "shop takes filter, full_refresh.*full_refresh"),
     ],
@@ -183,6 +186,53 @@ def test_a_withdrawal_takes_the_rows_out(
     assert loader.execute("select count(*) from bronze.orders").fetchone() == (0,)
     with pytest.raises(ConfigError, match="withdrew it already"):
         run.execute("withdraw")
+
+
+@pytest.mark.parametrize(
+    ("form", "task", "named"),
+    [
+        ("sluice_withdraw", "withdraw", {"file": "a.csv"}),
+        ("sluice_replay", "replay", {"files": ["a.csv"]}),
+    ],
+)
+def test_a_correction_that_nobody_saw_is_let_be(
+    dags: dict[str, DAG],
+    shop: ShopProject,
+    loader: psycopg.Connection[Any],
+    form: str,
+    task: str,
+    named: dict[str, Any],
+) -> None:
+    for product in ("ink", "pen"):
+        shop.drop("a.csv", f"1,{product},2\n")
+        Run(dags["shop"]).execute("load.orders")
+    ids = loader.execute("select load_id from ops.loads order by load_id").fetchall()
+    (seen,), (newest,) = ids
+    values = filled_in(dags[form], source="orders", load_id=seen, **named)
+    with pytest.raises(ConfigError, match=f"asked for on load {seen}. Nothing was"):
+        Run(dags[form], "manual", **values).execute(task)
+    loader.rollback()
+    assert loader.execute("select product from bronze.orders").fetchall() == [("pen",)]
+    assert loader.execute("select count(*) from ops.loads").fetchone() == (2,)
+    loader.rollback()
+
+    values = filled_in(dags[form], source="orders", load_id=newest, **named)
+    assert Run(dags[form], "manual", **values).execute(task) == ["shop"]
+    if task == "replay":  # an attempt that was killed after its commit goes on
+        assert Run(dags[form], "manual", **values).execute(task) == ["shop"]
+
+
+def test_a_load_is_of_the_file_that_is_named(dags: dict[str, DAG], shop: ShopProject) -> None:
+    form = dags["sluice_replay"]
+    shop.drop("a.csv", "1,ink,2\n")
+    Run(dags["shop"]).execute("load.orders")
+    for values, said in (
+        ({"load_id": 1}, "name that file"),
+        ({"load_id": 4711, "files": ["a.csv"]}, "There is no load 4711"),
+    ):
+        run = Run(form, "manual", **filled_in(form, source="orders", **values))
+        with pytest.raises(ConfigError, match=said):
+            run.execute("replay")
 
 
 def test_a_withdrawal_that_was_killed_after_its_commit_is_rebuilt(

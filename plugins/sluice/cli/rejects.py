@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -18,6 +19,7 @@ from rich.table import Table
 from sluice.cli.output import console, errors_console, failures_explained, print_json
 from sluice.errors import ConfigError, printable
 from sluice.landing.zone import landing_folder
+from sluice.loading.hiding import ShownRecords, shown_since
 from sluice.loading.reject_export import RejectExport
 from sluice.loading.reject_names import suggest_name
 from sluice.local.postgres import ensure_warehouse
@@ -70,7 +72,7 @@ def rejects(
         declared = load_registry(settings.project).source(source)
         ensure_warehouse(settings)
         with connect(settings, "transformer", application_name="sluice rejects") as connection:
-            files = rejected_files(connection, source, file)
+            files = [_shown(declared, each) for each in rejected_files(connection, source, file)]
             if file is not None and not files:
                 _check_name(rejected_files(connection, source), source, file)
             load_ids = [each.load_id for each in files]
@@ -80,13 +82,25 @@ def rejects(
                 )
                 return
             counts = counts_by_reason(connection, load_ids)
-            rows = list(rejected_rows(connection, load_ids, limit))
+            shown = ShownRecords(declared, {each.load_id: each.file_columns for each in files})
+            rows = list(shown.of(rejected_rows(connection, load_ids, limit)))
     if json_output:
         print_json({"source": source, "files": files, "counts": counts, "records": rows})
     elif files:
         _print_all(files, counts, rows)
     else:
         console.print(f"{source}: no rejected files or records.")
+
+
+def _shown(source: Source, file: RejectedFile) -> RejectedFile:
+    reason = shown_since(
+        source,
+        file.reject_reason,
+        code=file.reject_code,
+        record=file.reject_record,
+        column=file.reject_column,
+    )
+    return replace(file, reject_reason=reason)
 
 
 def _check_name(files: Sequence[RejectedFile], source: str, name: str) -> None:

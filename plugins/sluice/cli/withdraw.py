@@ -36,7 +36,9 @@ def withdraw(
         found = withdrawal.find_file(settings, known, file)
         if not yes:
             _ask(found)
-        entry = withdrawal.withdraw(settings, known, file)
+        # What nobody has been asked about stays.
+        seen = None if yes else found.newest_load_id
+        entry = withdrawal.withdraw(settings, known, file, load_id=seen)
     if json_output:
         print_json(entry)
         return

@@ -39,6 +39,8 @@ _ABANDONED_SECONDS = 86_400.0
 # O_NONBLOCK: a pipe put in a file's place must not stop us at open.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# A folder on the way to another need not be readable, as to whoever says its whole path at once.
+_ON_THE_WAY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _LINK = "is a link, and no link below the landing zone is followed"
 
 
@@ -56,7 +58,7 @@ class LocalStore:
         """What lies in each folder."""
         found: dict[str, list[Found] | OSError] = {folder: [] for folder in folders}
         try:
-            root = os.open(self.root, _FOLDER)
+            root = os.open(self.root, _ON_THE_WAY)
         except (FileNotFoundError, NotADirectoryError):
             return found
         except OSError as error:
@@ -211,10 +213,12 @@ def _open_below(root: int, folder: str) -> int:
     another source there, and so have files read that only Sluice may read.
     """
     opened = root
-    for part in folder.split("/"):
+    parts = folder.split("/")
+    for number, part in enumerate(parts, start=1):
         above = opened
+        how = _FOLDER if number == len(parts) else _ON_THE_WAY
         try:
-            opened = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+            opened = os.open(part, how | os.O_NOFOLLOW, dir_fd=above)
         except OSError as error:
             if _is_link(part, above):
                 raise OSError(errno.ELOOP, f"{printable(part)} {_LINK}") from error

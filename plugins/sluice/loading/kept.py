@@ -107,18 +107,22 @@ class Selection:
         files: their names, as the sender wrote them or as the ledger does.
         first_day: none that arrived before this day (UTC).
         last_day: none that arrived after this day (UTC).
+        load_id: of one file, only if the bytes of this load are what is loaded.
     """
 
     files: Collection[str] = ()
     first_day: date | None = None
     last_day: date | None = None
+    load_id: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse days in the wrong order.
+        """Refuse days in the wrong order, and a load without its file.
 
         Raises:
-            ConfigError: the last day comes before the first.
+            ConfigError: the last day comes before the first, or a load is not that of one file.
         """
+        if self.load_id is not None and len(self.files) != 1:
+            raise ConfigError(f"Load {self.load_id} is of one file: name that file, and no other.")
         if self.first_day and self.last_day and self.last_day < self.first_day:
             raise ConfigError(
                 f"The last day, {self.last_day}, is before the first, {self.first_day}."
@@ -181,7 +185,31 @@ def find_kept(connection: Connection, source: Source, selection: Selection) -> l
         raise ConfigError(
             f"No delivery of source {source.name} can be loaded again{_within(selection)}."
         )
+    if selection.load_id is not None:
+        _hold_to_load(connection, source, kept, selection.load_id)
     return kept
+
+
+def _hold_to_load(
+    connection: Connection, source: Source, kept: Sequence[Kept], load_id: int
+) -> None:
+    """Raise where a replay would take other bytes than those of a load.
+
+    The bytes tell it, and not the load's number: an earlier attempt may have loaded them again.
+    """
+    row = connection.execute(
+        "select content_sha256 from ops.loads where source = %s and load_id = %s",
+        (source.name, load_id),
+    ).fetchone()
+    if row is None:
+        raise ConfigError(f"There is no load {load_id} of source {source.name}.")
+    if row[0] not in {delivery.content_sha256 for delivery in kept}:
+        newest = kept[-1]
+        raise ConfigError(
+            f"A replay of {printable(newest.file_name)} would take the bytes of load"
+            f" {newest.load_id}, and it was asked for on load {load_id}. Nothing was loaded.",
+            f"Look at load {newest.load_id}, and load that one again if it is meant.",
+        )
 
 
 def is_kept(connection: Connection, source: Source, file_name: str, load_id: int) -> bool:

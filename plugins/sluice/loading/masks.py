@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from typing import Protocol
 
+from sluice.reading.records import REJECT_CODES
 from sluice.reading.reject_exports import MASKED
 from sluice.registry import Source
 from sluice.settings import Settings
@@ -21,6 +22,14 @@ REDACTED = "[redacted]"
 # What stands in an export where a value was redacted, and where it is not known what was masked.
 MARKED_REDACTED = "[masked:redact]"
 MARKED_UNKNOWN = "[masked:unknown]"
+
+# What stands in the place of a record, where nobody knows where its masked values are.
+HIDDEN_RECORD = "[masked: the record could not be taken apart, and some columns are masked]"
+
+
+def hidden_reason(code: str) -> str:
+    """Why a record is rejected, without a word of it."""
+    return f"{REJECT_CODES.get(code, code)}.".capitalize()
 
 
 class Mask(Protocol):

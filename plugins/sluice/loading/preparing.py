@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sluice.loading.masks import Mask
+from sluice.loading.masks import HIDDEN_RECORD, Mask, hidden_reason
 from sluice.loading.table import RESCUED
 from sluice.loading.variants import variant_name
 from sluice.reading import headers
 from sluice.reading.fields import ColumnRecords
-from sluice.reading.records import REJECT_CODES, BadRecord, Batch, Place
+from sluice.reading.records import BadRecord, Batch, Place
 from sluice.reading.values import converters, null_words
 from sluice.registry import Source
 from sluice.registry.file_names import values_in_name
@@ -183,13 +183,16 @@ class Preparation:
         if not self._masks:
             return record
         place, fields = record.place, record.fields
-        meaning = f"{REJECT_CODES.get(record.code, record.code)}.".capitalize()
+        meaning = hidden_reason(record.code)
         if fields is None or len(fields) != len(self._names):
-            hidden = "[masked: the record could not be taken apart, and some columns are masked]"
             # A key of JSON is what the file says, too.
             column = record.column if record.column in self._known_names else None
             return replace(
-                record, place=_with_raw(place, hidden), reason=meaning, column=column, fields=None
+                record,
+                place=_with_raw(place, HIDDEN_RECORD),
+                reason=meaning,
+                column=column,
+                fields=None,
             )
         shown, marked = list(fields), list(fields)
         for name, mask in self._masks.items():

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sluice.errors import ConfigError
-from sluice.loading.masks import MARKED_REDACTED, MARKED_UNKNOWN
+from sluice.loading.hiding import ShownRecords
 from sluice.reading.csv_writing import csv_writer
 from sluice.reading.headers import fed_columns, field_names
-from sluice.reading.reject_exports import EXPORT_COLUMNS, MASKED, NOT_MENDED, neutral
+from sluice.reading.reject_exports import EXPORT_COLUMNS, NOT_MENDED, neutral
 from sluice.reading.values import null_words
 from sluice.registry import Source
 from sluice.registry.file_names import values_in_name
@@ -64,6 +64,7 @@ class RejectExport:
         names = next(iter(known), field_names(source))
         self._source = source
         self._headers = headers
+        self._shown = ShownRecords(source, headers)
         self._width = len(names)
         fed = fed_columns(names, source)
         # What a file's name has said, another file's name does not say.
@@ -81,7 +82,7 @@ class RejectExport:
         """The lines of the export, its header first."""
         line = csv_writer()
         yield BYTE_ORDER_MARK + line([*map(neutral, self.columns), *EXPORT_COLUMNS])
-        for row in rows:
+        for row in self._shown.of(rows):
             fields, is_as_it_was = self._fields(row)
             about = [
                 None if is_as_it_was else NOT_MENDED,
@@ -113,8 +114,6 @@ class RejectExport:
             value, words = fields[position], self._words.get(column, ())
             if value is None or value in words:
                 fields[position] = given.get(column) or value
-            elif not MASKED.fullmatch(value):
-                fields[position] = self._never_raw(column, value)
         return fields, is_as_it_was
 
     def _lacks(self, row: RejectedRow, fields: Sequence[str | None]) -> bool:
@@ -140,10 +139,3 @@ class RejectExport:
                 return position
         own = self.columns[: self._width]
         return own.index(name) if name in own else None
-
-    def _never_raw(self, column: str, value: str) -> str:
-        """The value of a column, marked where the registry masks it now and did not then."""
-        mask = self._source.columns[column].mask
-        if mask is None:
-            return value
-        return MARKED_REDACTED if mask == "redact" else MARKED_UNKNOWN

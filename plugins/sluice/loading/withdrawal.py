@@ -43,6 +43,11 @@ class InBronze:
     rows: int
     loaded_at: datetime
 
+    @property
+    def newest_load_id(self) -> int:
+        """The newest of these loads."""
+        return self.load_ids[-1]
+
 
 def find_file(settings: Settings, source: Source, file_name: str) -> InBronze:
     """What is in bronze of a file; changes nothing.
@@ -66,7 +71,12 @@ def find_file(settings: Settings, source: Source, file_name: str) -> InBronze:
 
 
 def withdraw(
-    settings: Settings, source: Source, file_name: str, *, task: str | None = None
+    settings: Settings,
+    source: Source,
+    file_name: str,
+    *,
+    load_id: int | None = None,
+    task: str | None = None,
 ) -> ledger.Entry:
     """Take a file's rows out of bronze, and record it.
 
@@ -78,6 +88,8 @@ def withdraw(
         settings: the instance.
         source: whose file.
         file_name: its name, as the sender wrote it or as the ledger does.
+        load_id: the newest load of the file whose rows are in bronze, as whoever asked for it has
+            seen; whichever it is where None.
         task: see ``hold_source``.
 
     Returns:
@@ -85,6 +97,7 @@ def withdraw(
 
     Raises:
         ConfigError: no rows of such a file are in bronze; says why, and which names are like it.
+            Or another load of the file is the newest by now.
         RetriableError: the warehouse went away, or a load of the source holds its lock.
     """
     started_at = datetime.now(UTC)
@@ -98,7 +111,10 @@ def withdraw(
     ):
         ledger.keep_load_ids_ascending(connection)
         with connection.transaction():
-            entry = _withdraw(connection, source, file_name, started_at)
+            found = _find(connection, source, file_name)
+            if load_id is not None and load_id != found.newest_load_id:
+                raise _another(found, load_id)
+            entry = _withdraw(connection, source, found, started_at)
     logger.info(
         "%s/%s: withdrew %s rows as load %s",
         source.name,
@@ -141,10 +157,9 @@ def was_withdrawn(settings: Settings, source: Source, file_name: str, since: dat
 
 
 def _withdraw(
-    connection: Connection, source: Source, file_name: str, started_at: datetime
+    connection: Connection, source: Source, found: InBronze, started_at: datetime
 ) -> ledger.Entry:
     load_id, _ = ledger.begin_load(connection)
-    found = _find(connection, source, file_name)
     newest = ledger.current_loads(connection, source.name, found.file_name)[-1]
     known = ledger.Known("withdrawal", takes_out=found.load_ids, part=newest.part)
     rows = delete_loads(connection, source, found.load_ids)
@@ -178,6 +193,16 @@ def _find(connection: Connection, source: Source, file_name: str) -> InBronze:
             ).fetchone() or (0, datetime.now(UTC))
             return InBronze(source.name, name, tuple(loads), *row)
     raise _not_there(connection, source, file_name)
+
+
+def _another(found: InBronze, load_id: int) -> ConfigError:
+    """That a withdrawal was asked for before the file's newest load came, or on an older one."""
+    newest = found.newest_load_id
+    return ConfigError(
+        f"The newest rows of {printable(found.file_name)} in bronze.{found.source} are of load"
+        f" {newest}, and the withdrawal was asked for on load {load_id}. Nothing was taken out.",
+        f"Look at load {newest}, and withdraw the file then if it is to go all the same.",
+    )
 
 
 def _not_there(connection: Connection, source: Source, file_name: str) -> ConfigError:

@@ -32,6 +32,7 @@ REFUSED_KEY = "refused"
 
 # As long as the ledger's longest name: an archive's with a member's, each byte of them escaped.
 _LONGEST_FILE_NAME = 4096
+LARGEST_LOAD_ID = 2**63 - 1
 
 _REPLAY_DOC = """\
 Loads files of a source again from the archive, by the registry as it is now, and rebuilds the
@@ -111,13 +112,16 @@ class WithdrawOperator(EngineOperator):
         """Withdraw, and return the pipelines to be rebuilt.
 
         Raises:
-            ConfigError: no row of such a file is in bronze, and it was not an earlier attempt of
-                this run that took them out.
+            ConfigError: no row of such a file is in bronze, or its newest load there is not the
+                one that the form names, and it was not an earlier attempt of this run that took
+                them out.
         """
-        source, file_name = context["params"]["source"], context["params"]["file"]
+        params = context["params"]
+        source, file_name = params["source"], params["file"]
         known = (self._settings, self._registry, source, file_name)
         try:
-            steps.withdraw(*known, task=f"airflow {self.dag_id} {source}")
+            task = f"airflow {self.dag_id} {source}"
+            steps.withdraw(*known, load_id=params.get("load_id"), task=task)
         except ConfigError:
             # An attempt may be killed after its commit.
             is_first = context["ti"].try_number == 1
@@ -148,6 +152,7 @@ def replay_dag(settings: Settings, registry: Registry) -> DAG | None:
             ),
             "first_day": _day_param("What arrived on this day (UTC) or later."),
             "last_day": _day_param("What arrived on this day (UTC) or earlier."),
+            "load_id": _load_param("Of one file: only if it is the bytes of this load."),
         },
         **_FORM,
     ) as dag:
@@ -173,6 +178,7 @@ def withdraw_dag(settings: Settings, registry: Registry) -> DAG | None:
                 minLength=1,
                 maxLength=_LONGEST_FILE_NAME,
             ),
+            "load_id": _load_param("Only if this is the file's newest load in bronze."),
         },
         **_FORM,
     ) as dag:
@@ -189,6 +195,12 @@ def _day_param(description: str) -> Param:
     return Param(None, description=description, type=["string", "null"], format="date")
 
 
+def _load_param(description: str) -> Param:
+    return Param(
+        None, description=description, type=["integer", "null"], minimum=1, maximum=LARGEST_LOAD_ID
+    )
+
+
 def _rebuild(after: EngineOperator) -> Any:
     """A run of each pipeline that a task returns the name of: they go on by themselves."""
     return TriggerDagRunOperator.partial(
@@ -203,7 +215,7 @@ def _selection(params: Mapping[str, Any]) -> Selection:
             f"first_day {first} comes after last_day {last}. Nothing was done.",
             "Start it again with the earlier day as first_day.",
         )
-    return Selection(tuple(params["files"] or ()), first, last)
+    return Selection(tuple(params["files"] or ()), first, last, params.get("load_id"))
 
 
 def _day(text: str | None) -> date | None:

@@ -142,15 +142,18 @@ def withdraw(
     source_name: str,
     file_name: str,
     *,
+    load_id: int | None = None,
     task: str | None = None,
 ) -> ledger.Entry:
     """Take a file's rows out of bronze.
 
     Raises:
-        ConfigError: there is no such source, or no row of such a file is in bronze.
+        ConfigError: there is no such source, or no row of such a file is in bronze, or its newest
+            load there is another than was said.
         RetriableError: the warehouse is away, or a load of the source is under way.
     """
-    return withdraw_file(settings, registry.source(source_name), file_name, task=task)
+    source = registry.source(source_name)
+    return withdraw_file(settings, source, file_name, load_id=load_id, task=task)
 
 
 def was_withdrawn(

@@ -21,6 +21,9 @@ class RejectedFile:
         rows_loaded: records in bronze.
         rows_rejected: records here; of a rejected delivery, a sample.
         reject_reason: why the whole delivery was rejected, where it was.
+        reject_code: a stable word for it.
+        reject_record: the number of the first record concerned, if one is.
+        reject_column: the column concerned, if one is.
         file_columns: the names of the file's fields; None where they are not known.
         loaded_at: when.
     """
@@ -31,6 +34,9 @@ class RejectedFile:
     rows_loaded: int
     rows_rejected: int
     reject_reason: str | None
+    reject_code: str | None
+    reject_record: int | None
+    reject_column: str | None
     file_columns: list[str] | None
     loaded_at: datetime
 
@@ -166,7 +172,7 @@ def rejected_files(
         return cursor.execute(
             f"""
             select load_id, file_name, outcome, rows_loaded, rows_rejected, reject_reason,
-                file_columns, loaded_at
+                reject_code, reject_record, reject_column, file_columns, loaded_at
             from ops.loads
             where source = %(source)s and (rows_rejected > 0 or outcome = 'rejected')
                 and (%(file)s::text is null or file_name = %(file)s)

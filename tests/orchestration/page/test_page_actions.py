@@ -14,6 +14,7 @@ from httpx import Response
 from sluice.loading.withdrawal import withdraw
 from sluice.orchestration.page import permits
 from sluice.orchestration.page.permits import write_permit
+from sluice.registry import load_registry
 from tests.orchestration.page.conftest import Airflow, Ledger, Users
 
 ODD = "<b>a&'.csv"
@@ -56,7 +57,7 @@ def test_a_button_starts_the_run_in_the_users_name(
     response = sent(page, path, permit=permit)
     assert response.status_code == 303
     ((run_id, run),) = airflow.runs.items()
-    assert (run["dag_id"], run["conf"]) == (dag, parameters)
+    assert (run["dag_id"], run["conf"]) == (dag, {**parameters, "load_id": load_id})
     assert run["triggering_user_name"] == "ann"
 
     shown = page.get(response.headers["location"].removeprefix("/sluice"))
@@ -82,6 +83,84 @@ def test_files_of_a_source_are_loaded_again_by_their_days(
     assert answered(first_day="{{ ds }}") == 400
     (run,) = airflow.runs.values()
     assert run["conf"] == {"source": "orders", "first_day": "2026-02-01", "last_day": None}
+
+
+def test_a_form_that_is_sent_with_other_days_starts_another_run(
+    page: TestClient, airflow: Airflow
+) -> None:
+    path = "/sources/orders/replay"
+    permit = permit_of(page, path)
+    days = ("2026-02-01", "2026-02-02", "2026-02-01")
+    answers = [sent(page, path, permit=permit, first_day=day) for day in days]
+    assert [answer.status_code for answer in answers] == [303] * 3
+    first, second, again = (answer.headers["location"] for answer in answers)
+    assert first == again != second
+    assert [run["conf"]["first_day"] for run in airflow.runs.values()] == list(days[:2])
+
+
+def declare(ledger: Ledger, **keys: str) -> None:
+    """Say more of the source of orders."""
+    entry = ledger.settings.registry / "sources" / "orders.yml"
+    more = "".join(f"{key}: {value}\n" for key, value in keys.items())
+    entry.write_text(entry.read_text() + more)
+    ledger.registry = load_registry(ledger.settings.project)
+
+
+def button(page: TestClient, path: str) -> tuple[str, str]:
+    """How the button of a form looks, and what it says."""
+    (found,) = re.findall(r'<button class="([^"]+)">([^<]+)<', page.get(path).text)
+    return found
+
+
+EVERY_OTHER = "the rows of every other file leave bronze"
+
+
+def test_what_takes_the_place_of_everything_is_said(
+    page: TestClient, ledger: Ledger, airflow: Airflow
+) -> None:
+    declare(ledger, write_disposition="replace")
+    older, newer = (ledger.deliver(name, f"1,{name},2\n") for name in ("a.csv", "b.csv"))
+    path = f"/loads/{older}/replay"
+    assert EVERY_OTHER in page.get(path).text
+    assert "Its old rows leave" not in page.get(path).text
+    assert button(page, path) == ("danger", "Load it again")
+    assert sent(page, path, permit=permit_of(page, path)).status_code == 303
+    # The rows that are there are replaced by their own.
+    path = f"/loads/{newer}/replay"
+    assert EVERY_OTHER not in page.get(path).text
+    assert button(page, path) == ("primary", "Load it again")
+    permit = permit_of(page, path)
+    assert EVERY_OTHER in page.get("/sources/orders/replay").text
+    assert button(page, "/sources/orders/replay") == ("danger", "Load them again")
+    # What was said to be harmless is not done once it is not.
+    ledger.deliver("c.csv", "1,c,2\n")
+    assert sent(page, path, permit=permit).status_code == 403
+    assert len(airflow.runs) == 1
+
+
+def test_where_files_stand_beside_each_other_nothing_else_leaves(
+    page: TestClient, ledger: Ledger
+) -> None:
+    load_id = ledger.deliver("a.csv", "1,ink,2\n")
+    for path in (f"/loads/{load_id}/replay", "/sources/orders/replay"):
+        assert "every other file" not in page.get(path).text
+        assert button(page, path)[0] == "primary"
+    assert button(page, f"/loads/{load_id}/withdraw")[0] == "danger"
+
+
+def test_a_withdrawal_is_asked_for_on_the_newest_rows(
+    page: TestClient, ledger: Ledger, airflow: Airflow
+) -> None:
+    declare(ledger, on_changed_file="append")
+    first = ledger.deliver("a.csv", "1,ink,2\n")
+    path = f"/loads/{first}/withdraw"
+    permit = permit_of(page, path)
+    second = ledger.deliver("a.csv", "2,pen,2\n")
+    response = sent(page, path, permit=permit)
+    assert response.status_code == 409
+    assert f"Rows of the same file came later, as load {second}" in response.text
+    assert airflow.runs == {}
+    assert page.get(f"/loads/{second}/withdraw").status_code == 200
 
 
 @pytest.mark.parametrize(

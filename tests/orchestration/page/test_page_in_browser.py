@@ -126,7 +126,8 @@ def test_a_user_goes_from_the_navigation_to_a_rejected_record_and_on(
     frame.get_by_role("heading", name="sluice_replay").wait_for()
     (run,) = delivered.runs("sluice_replay")[: len(delivered.runs("sluice_replay")) - before]
     assert run["triggering_user_name"] == airflow_address(delivered.settings).user
-    assert run["conf"] == {"source": "orders", "files": ["<b>mixed&.csv"]}
+    load_id = int(address.rpartition("/")[2])
+    assert run["conf"] == {"source": "orders", "files": ["<b>mixed&.csv"], "load_id": load_id}
     assert delivered.wait_until_idle("sluice_replay", after=before)["state"] == "success"
     delivered.wait_until_idle(after=orders)
     frame.get_by_role("link", name="look again").click()

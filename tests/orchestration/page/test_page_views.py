@@ -17,6 +17,7 @@ from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
+from sluice.errors import ConfigError, DeliveryError, RetriableError, SluiceError
 from sluice.loading.withdrawal import withdraw
 from sluice.orchestration.page import build_views, views
 from sluice.orchestration.page import instance as page_instance
@@ -363,6 +364,45 @@ def test_a_warehouse_that_is_away_is_said(
     assert "Start that server" in response.text
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ConfigError("The type differs.", "Mend it."), 409),
+        (DeliveryError("Two fields are one.", code="duplicate_column", remedy="Mend it."), 422),
+        (RetriableError("The server is away.", "Mend it."), 503),
+    ],
+)
+def test_what_is_wrong_is_said_in_its_own_words(
+    page: TestClient,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    error: SluiceError,
+    status: int,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(views.queries, "loads", fail)
+    response = page.get("/sources/orders")
+    assert response.status_code == status
+    assert error.message in response.text
+    assert "Mend it." in response.text
+    assert ("The warehouse does not answer" in response.text) == (status == 503)
+
+
+def test_a_warehouse_that_refuses_the_page_is_said(
+    page: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConfigError("PostgreSQL refused the password.", "Run ./sluice up.")
+
+    monkeypatch.setattr(page_instance, "connect", refuse)
+    response = page.get("/sources/orders")
+    assert response.status_code == 503
+    assert "The warehouse does not answer" in response.text
+    assert "Run ./sluice up." in response.text
+
+
 def test_a_warehouse_that_takes_too_long_is_said(
     page: TestClient,
     settings: Settings,
@@ -376,6 +416,30 @@ def test_a_warehouse_that_takes_too_long_is_said(
     response = page.get("/sources/orders")
     assert response.status_code == 503
     assert "The warehouse took too long over this." in response.text
+
+
+def test_what_is_masked_since_is_not_shown(
+    page: TestClient, settings: Settings, ledger: Ledger
+) -> None:
+    load_id = ledger.deliver("a.csv", "1,ink,2\nx,secret,3\n")
+    rejected = ledger.deliver("b.csv", "secret,secret,3\n")
+    paths = [
+        f"/loads/{each}{view}" for each in (load_id, rejected) for view in ("", "/rejects.csv")
+    ]
+    for path in paths:
+        assert "secret" in page.get(path).text
+    entry = settings.registry / "sources" / "orders.yml"
+    text = entry.read_text()
+    for name, old in (("product", "{data_type: text}"), ("order_id", "{data_type: bigint,")):
+        new = "{data_type: text, mask: hash" + old[-1]
+        assert f"{name}: {old}" in text
+        text = text.replace(f"{name}: {old}", f"{name}: {new}")
+    entry.write_text(text)
+    for path in paths:
+        response = page.get(path)
+        assert response.status_code == 200
+        assert "secret" not in response.text
+        assert "[masked:unknown]" in response.text
 
 
 def test_a_broken_pipeline_is_said(page: TestClient, settings: Settings, ledger: Ledger) -> None:

@@ -22,6 +22,7 @@ from sluice.orchestration.page.access import Visible, VisibleDep, visible
 from sluice.orchestration.page.airflow_api import find_run, start_run
 from sluice.orchestration.page.permits import read_permit, same_origin, write_permit
 from sluice.orchestration.page.views import Id, InstanceDep, pipelines_of, render, visible_load
+from sluice.warehouse import ledger
 
 # As of the views: nothing without a user.
 router = APIRouter(dependencies=[Depends(visible)])
@@ -42,6 +43,8 @@ class Action:
         file_name: the one file that is meant; None for all of the source.
         load_id: the load that it was asked for on; None where it was the source's page.
         pipelines: those that the user sees of what is built after it.
+        is_replaced_whole: whether one file is all that there is of the source.
+        becomes_truth: whether the file becomes that one by it, and the rows of every other leave.
     """
 
     path: str
@@ -51,19 +54,40 @@ class Action:
     file_name: str | None = None
     load_id: int | None = None
     pipelines: tuple[str, ...] = ()
+    is_replaced_whole: bool = False
+    becomes_truth: bool = False
+
+    @property
+    def is_dangerous(self) -> bool:
+        """Whether rows may leave in whose place none come."""
+        may_go_back = self.is_replaced_whole and self.file_name is None
+        return self.dag_id == WITHDRAW_DAG or self.becomes_truth or may_go_back
+
+    @property
+    def permits(self) -> str:
+        """What the form is a permit for: not for more than it said when it was opened."""
+        return f"{self.path} as the whole truth" if self.becomes_truth else self.path
 
 
 def _withdrawal(instance: InstanceDep, seen: VisibleDep, load_id: Id) -> Action:
     with instance.connect() as connection:
         entry = visible_load(seen, queries.load(connection, load_id))
+        source, file_name = entry["source"], entry["file_name"]
+        current = ledger.current_loads(connection, source, file_name)
+        newest = max((each.load_id for each in current), default=None)
     if not entry["is_in_bronze"]:
         raise HTTPException(409, "None of its rows are in bronze: there is nothing to take out.")
-    source, file_name = entry["source"], entry["file_name"]
+    if newest != load_id:
+        raise HTTPException(
+            409,
+            f"Rows of the same file came later, as load {newest}: what is withdrawn is the whole"
+            " file, from the page of its newest load.",
+        )
     return Action(
         f"/loads/{load_id}/withdraw",
         WITHDRAW_DAG,
         source,
-        {"source": source, "file": file_name},
+        {"source": source, "file": file_name, "load_id": load_id},
         file_name,
         load_id,
         tuple(pipelines_of(seen, source)),
@@ -76,14 +100,17 @@ def _replay_of_load(instance: InstanceDep, seen: VisibleDep, load_id: Id) -> Act
         source, file_name = entry["source"], entry["file_name"]
         if not is_kept(connection, seen.source(source), file_name, load_id):
             raise HTTPException(409, "A replay would not take it: a later delivery has its place.")
+    is_replaced_whole = _is_replaced_whole(seen, source)
     return Action(
         f"/loads/{load_id}/replay",
         REPLAY_DAG,
         source,
-        {"source": source, "files": [file_name]},
+        {"source": source, "files": [file_name], "load_id": load_id},
         file_name,
         load_id,
         tuple(pipelines_of(seen, source)),
+        is_replaced_whole=is_replaced_whole,
+        becomes_truth=is_replaced_whole and not entry["is_in_bronze"],
     )
 
 
@@ -95,7 +122,12 @@ def _replay_of_source(seen: VisibleDep, name: str) -> Action:
         source,
         {"source": source},
         pipelines=tuple(pipelines_of(seen, source)),
+        is_replaced_whole=_is_replaced_whole(seen, source),
     )
+
+
+def _is_replaced_whole(seen: Visible, source: str) -> bool:
+    return seen.source(source).write_disposition == "replace"
 
 
 WithdrawalDep = Annotated[Action, Depends(_withdrawal)]
@@ -177,15 +209,16 @@ def _asked(request: Request, user: GetUserDep, seen: Visible, action: Action) ->
         "confirm.html",
         action=action,
         is_withdrawal=action.dag_id == WITHDRAW_DAG,
-        permit=write_permit(user.get_id(), action.path) if is_allowed else None,
+        permit=write_permit(user.get_id(), action.permits) if is_allowed else None,
     )
 
 
 async def _started(
     request: Request, user: GetUserDep, action: Action, permit: str, **more: Any
 ) -> RedirectResponse:
-    run_id = read_permit(permit, user.get_id(), action.path).run_id
-    await start_run(request, user, action.dag_id, run_id, action.parameters | more)
+    parameters = action.parameters | more
+    run_id = read_permit(permit, user.get_id(), action.permits).run_id(parameters)
+    await start_run(request, user, action.dag_id, run_id, parameters)
     base = request.scope.get("root_path", "")
     return RedirectResponse(
         f"{base}/runs/{action.dag_id}/{quote(run_id, safe='')}", status_code=_SEE_OTHER

@@ -13,15 +13,27 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from sluice.errors import SluiceError
+from sluice.errors import ConfigError, DeliveryError, SluiceError
 from sluice.orchestration.page import actions, build_views, views
-from sluice.orchestration.page.instance import Instance
+from sluice.orchestration.page.instance import Instance, ObserverRefusedError
 from sluice.orchestration.page.rendering import Renderer
 from sluice.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
+
+# The first that an error is; of any other, it is the warehouse that does not answer.
+_STATUS: dict[type[SluiceError], int] = {
+    ObserverRefusedError: 503,
+    ConfigError: 409,
+    DeliveryError: 422,
+}
+_TITLES = {
+    409: "That cannot be done as it is now",
+    422: "That file cannot be taken as it is",
+    503: "The warehouse does not answer",
+}
 
 
 def build_app(settings: Settings) -> FastAPI:
@@ -49,14 +61,16 @@ def _refused(request: Request, error: Exception) -> HTMLResponse:
 
 
 def _failed(request: Request, error: Exception) -> HTMLResponse:
+    status = 503
     if isinstance(error, psycopg.errors.QueryCanceled):
         message, remedy = "The warehouse took too long over this.", "Try again in a while."
     elif isinstance(error, SluiceError):
+        status = next((_STATUS[kind] for kind in _STATUS if isinstance(error, kind)), status)
         message, remedy = error.message, error.remedy
     else:
         logger.error("the page cannot be shown", exc_info=error)
         message, remedy = "The warehouse could not answer.", "The API server's log says why."
-    return _said(request, 503, message, remedy)
+    return _said(request, status, message, remedy)
 
 
 def _said(request: Request, status: int, message: str, remedy: str) -> HTMLResponse:
@@ -64,7 +78,7 @@ def _said(request: Request, status: int, message: str, remedy: str) -> HTMLRespo
         request,
         "error.html",
         status=status,
-        title="The warehouse does not answer" if status == 503 else HTTPStatus(status).phrase,
+        title=_TITLES.get(status) or HTTPStatus(status).phrase,
         message=message,
         remedy=remedy,
         asks_for_login=status == HTTPStatus.UNAUTHORIZED,

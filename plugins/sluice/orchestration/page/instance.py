@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from psycopg import Connection
 
+from sluice.errors import ConfigError
 from sluice.landing.zone import Listing, list_deliveries
 from sluice.orchestration.scan import CurrentRegistry
 from sluice.registry import Registry, Source
@@ -17,6 +18,10 @@ from sluice.warehouse.connections import connect
 # How long a view waits for the landing zone, and how long what was seen there is good enough.
 PATIENCE_SECONDS = 1.5
 GOOD_FOR_SECONDS = 2.0
+
+
+class ObserverRefusedError(ConfigError):
+    """The warehouse refuses the role that the page reads it as: no view has anything to show."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,14 @@ class Instance:
 
         Raises:
             RetriableError: the warehouse is away.
-            ConfigError: it refuses the role.
+            ObserverRefusedError: it refuses the role.
         """
-        return connect(self.settings, "observer", application_name="sluice page", autocommit=True)
+        try:
+            return connect(
+                self.settings, "observer", application_name="sluice page", autocommit=True
+            )
+        except ConfigError as error:
+            raise ObserverRefusedError(error.message, error.remedy) from error
 
     def registry(self) -> Registry:
         """The registry as it is now; read again when a file has changed."""

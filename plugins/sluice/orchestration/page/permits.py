@@ -6,9 +6,12 @@ Airflow's cookie goes along with both, and Airflow has no such token itself (3.3
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from airflow.configuration import conf
@@ -24,10 +27,18 @@ class Permit:
     """One that a form of ours has brought back.
 
     Attributes:
-        run_id: of the run that it permits, which cannot be started twice.
+        token: as it was written.
+        written_at: when.
     """
 
-    run_id: str
+    token: str
+    written_at: datetime
+
+    def run_id(self, parameters: Mapping[str, Any]) -> str:
+        """The run that it permits with these parameters, which cannot be started twice."""
+        what = json.dumps([self.token, parameters], sort_keys=True)
+        moment = self.written_at.astimezone(UTC).isoformat(timespec="seconds")
+        return f"manual__{moment}_{hashlib.sha256(what.encode()).hexdigest()[:8]}"
 
 
 def write_permit(user_id: str, action: str) -> str:
@@ -51,8 +62,7 @@ def read_permit(token: str, user_id: str, action: str) -> Permit:
         raise HTTPException(
             403, "This form is not valid, or not any more: go back and open it again."
         )
-    moment = written_at.astimezone(UTC).isoformat(timespec="seconds")
-    return Permit(f"manual__{moment}_{hashlib.sha256(token.encode()).hexdigest()[:8]}")
+    return Permit(token, written_at)
 
 
 def _serializer() -> URLSafeTimedSerializer:

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from psycopg import Connection
 
 from sluice.landing.zone import landing_folder
+from sluice.loading.hiding import ShownRecords, shown_since
 from sluice.loading.kept import is_kept
 from sluice.loading.reject_export import RejectExport
 from sluice.loading.reject_names import suggest_name
@@ -204,26 +205,34 @@ def load(
     """A load: what happened, and each record that could not be loaded."""
     with instance.connect() as connection:
         entry = visible_load(seen, queries.load(connection, load_id))
-        pipelines = pipelines_of(seen, entry["source"])
+        declared = seen.source(entry["source"])
+        pipelines = pipelines_of(seen, declared.name)
         with connection.transaction():
-            records = list(rejected_rows(connection, [load_id], RECORDS + 1, after=after))
+            rows = rejected_rows(connection, [load_id], RECORDS + 1, after=after)
+            shown = ShownRecords(declared, {load_id: entry["file_columns"]})
+            records = list(shown.of(rows))
         values = {
             "counts": counts_by_reason(connection, [load_id], MOST_COUNTED),
             "history": queries.loads_of_file(connection, entry["file_id"], PAGE),
             "published": queries.publications_of_load(connection, load_id, pipelines),
-            "can_be_replayed": is_kept(
-                connection, seen.source(entry["source"]), entry["file_name"], load_id
-            ),
+            "can_be_replayed": is_kept(connection, declared, entry["file_name"], load_id),
         }
+    reason = shown_since(
+        declared,
+        entry["reject_reason"],
+        code=entry["reject_code"],
+        record=entry["reject_record"],
+        column=entry["reject_column"],
+    )
     more = len(records) > RECORDS
     return render(
         request,
         "load.html",
-        load=entry,
+        load=entry | {"reject_reason": reason},
         most_counted=MOST_COUNTED,
         may_withdraw=seen.may_start(WITHDRAW_DAG),
         may_replay=seen.may_start(REPLAY_DAG),
-        is_replaced_whole=seen.source(entry["source"]).write_disposition == "replace",
+        is_replaced_whole=declared.write_disposition == "replace",
         records=records[:RECORDS],
         after=after,
         next_after=records[RECORDS - 1].row_number if more else None,
