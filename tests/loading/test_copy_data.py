@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL
 
-from sluice.loading.copy_data import copy_data
+from sluice.loading.copy_data import copy_data, text_array
 from sluice.reading.arrow_text import TEXT, ArrowRecords
 from sluice.reading.csv_grammar import Grammar
 from sluice.reading.fields import ColumnRecords, Fields, WrittenRecords
@@ -91,3 +91,12 @@ def test_plain_records_stay_as_they_are_written() -> None:
         ['x,"y, ""z"""', ","], Grammar(CsvDialect(delimiter=","), 2), are_lines=True
     )
     assert copy_data([1, 2], records).lines == b'1,x,"y, ""z"""\n2,,\n'
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(values=st.lists(st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
+def test_an_array_is_read_as_it_was(loader: psycopg.Connection, values: list[str | None]) -> None:
+    query = "select %s::text[]"
+    assert loader.execute(query, (text_array(values),)).fetchone() == (values,)

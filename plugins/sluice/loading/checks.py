@@ -12,6 +12,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from sluice.errors import ConfigError
+from sluice.loading.copy_data import text_array
 from sluice.loading.table import bronze_table
 from sluice.registry import Column, DataType, Source
 
@@ -175,7 +176,7 @@ def judge_rows(
         return []
     typed = [
         SQL("({}::text[])[position]::{} as {}").format(
-            Literal([row[index] for row in rows]),
+            Literal(text_array([row[index] for row in rows])),
             SQL(source.columns[name].postgres_type),
             Identifier(name),
         )

@@ -9,6 +9,7 @@ from decimal import Decimal
 from psycopg import Connection
 
 from sluice.errors import DeliveryError, printable
+from sluice.loading.copy_data import text_array
 from sluice.reading.records import RAW_CHARACTERS, BadRecord
 from sluice.registry import Source
 
@@ -161,6 +162,6 @@ def write_rejects(
                     printable(record.reason),
                     raw[:RAW_CHARACTERS],
                     len(raw) > RAW_CHARACTERS,
-                    fields and [value and value.replace("\0", "\\x00") for value in fields],
+                    fields and text_array(fields).replace("\0", "\\\\x00"),
                 )
             )
