@@ -64,9 +64,8 @@ class PlainPart:
                 yield encoder.encode(numbers, values)
                 self.rows += len(numbers)
             self.rest = None
-        except NotPlainError:
-            if self.rest is None:
-                self.rest = next(self._blocks, None)
+        except NotPlainError:  # the block that is left goes another way
+            pass
         if self.rows:
             yield encoder.finish()
 
