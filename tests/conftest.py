@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hypothesis
 import psutil
 import psycopg
 import pytest
@@ -32,17 +31,14 @@ from sluice.settings import Settings
 from sluice.warehouse.bootstrap import prepare_warehouse
 from sluice.warehouse.connections import ROLES, Role, connect
 from sluice.warehouse.rights import database_rights
+from tests import properties
 from tests.shop_project import ShopProject, make_shop, reuse_parse
 
 if TYPE_CHECKING:
     from tests.object_storage import Bucket
     from tests.sftp_server import FileServer
 
-# A machine that does something else as well is slow, and no reason to fail.
-hypothesis.settings.register_profile(
-    "sluice", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("sluice")
+properties.register()
 
 # Where the session's servers are, for the workers among which pytest-xdist deals the tests.
 SESSION_FOLDER = "TESTS_SESSION_FOLDER"

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.sql import SQL
 
@@ -17,6 +17,7 @@ from sluice.reading.arrow_text import TEXT, ArrowRecords
 from sluice.reading.csv_grammar import Grammar
 from sluice.reading.fields import ColumnRecords, Fields, WrittenRecords
 from sluice.registry import CsvDialect
+from tests.properties import tried
 from tests.reading.csv_files import written_value
 
 VALUES = st.none() | st.text(st.sampled_from("ab1,;'\"\\N\t\n\r.é\U0001f600 "), max_size=4)
@@ -68,7 +69,6 @@ def connection(loader: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
         pytest.param(as_written(delimiter="1"), id="a digit divides"),
     ],
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=TABLES)
 def test_what_goes_in_comes_out(
     connection: psycopg.Connection[Any],
@@ -93,9 +93,7 @@ def test_plain_records_stay_as_they_are_written() -> None:
     assert copy_data([1, 2], records).lines == b'1,x,"y, ""z"""\n2,,\n'
 
 
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@tried(50)
 @given(values=st.lists(st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
 def test_an_array_is_read_as_it_was(loader: psycopg.Connection, values: list[str | None]) -> None:
     query = "select %s::text[]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
@@ -14,6 +14,7 @@ from sluice.loading.table import ensure_table
 from sluice.reading.headers import HEAD_BYTES, read_header
 from sluice.registry import Source
 from tests.loading.conftest import ORDERS, Shop
+from tests.properties import tried
 
 VALUES = st.text(
     st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"])
@@ -46,9 +47,7 @@ def field(value: str) -> str:
     return '"' + value.replace('"', '""') + '"' if set(value) & set('",\r\n') else value
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@tried(150)
 @given(
     products=st.lists(VALUES, max_size=15),
     size=st.integers(min_value=1, max_value=200),

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
@@ -20,6 +20,7 @@ from sluice.reading.csv_records import CsvReader
 from sluice.reading.headers import read_header
 from sluice.registry import CsvDialect, Source
 from sluice.registry.encodings import COPY_ENCODINGS
+from tests.properties import tried
 from tests.reading.csv_files import written_value
 
 Row = tuple[str | None, ...]
@@ -129,9 +130,7 @@ def whole_files(draw: st.DrawFn, dialect: CsvDialect, width: int, encoding: str)
     return line_end.join([*lines, ""]).encode(encoding, "replace")
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@tried(300)
 @given(broken=st.none() | st.lists(PIECES, max_size=25).map(b"".join), choices=st.data())
 def test_both_paths_give_the_same_rows(
     connection: psycopg.Connection[Any], broken: bytes | None, choices: st.DataObject

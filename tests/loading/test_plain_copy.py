@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
@@ -17,6 +17,7 @@ from sluice.loading.checks import find_failures
 from sluice.loading.table import ensure_table
 from sluice.reading.headers import Header
 from sluice.registry import Source
+from tests.properties import tried
 
 Rows = list[tuple[Any, ...]]
 
@@ -27,7 +28,7 @@ FORMS: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "bigint": ({}, ["7", "-07", "9223372036854775807", "0xFF", "+9", "1_0"], "0189-+ xXFe_"),
     "decimal": (
         {"precision": 12, "scale": 2},
-        ["7.25", "-0.1", "9999999999.99", ".5", "5.", "1e3", "NaN", "-0", "1.250"],
+        ["7.25", "-0.1", "9999999999.99", ".5", "5.", "1e3", "NaN", "NaN0", "-0", "1.250"],
         "0189-+ .eE_",
     ),
     "wide": (
@@ -143,9 +144,7 @@ def load(
 
 
 @pytest.mark.parametrize("kind", FORMS)
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@tried(60)
 @given(data=st.data())
 def test_a_value_is_what_postgresql_reads(
     connection: psycopg.Connection[Any], kind: str, data: st.DataObject
@@ -175,9 +174,7 @@ TEXT_RULES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize(("kind", "rules"), RULES)
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@tried(60)
 @given(data=st.data())
 def test_what_is_seen_to_follow_the_rules_follows_them(
     connection: psycopg.Connection[Any], kind: str, rules: dict[str, Any], data: st.DataObject
@@ -187,9 +184,7 @@ def test_what_is_seen_to_follow_the_rules_follows_them(
 
 
 @pytest.mark.parametrize("rules", TEXT_RULES)
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@tried(40)
 @given(values=st.lists(st.sampled_from(["x", "y", "z", ""]), min_size=1, max_size=5))
 def test_texts_seen_to_follow_the_rules_follow_them(
     connection: psycopg.Connection[Any], rules: dict[str, Any], values: list[str]

@@ -4,7 +4,7 @@ Files are delivered, corrected, re-delivered, renamed and withdrawn; loads are k
 every step, retried, and run two at once; the source's policies are drawn as well. The model knows
 the rules only, none of the steps by which they are kept.
 
-``STATEFUL_EXAMPLES`` (60) and ``STATEFUL_STEPS`` (15) make longer runs.
+``TESTS_TRIES`` makes more of them, ``STATEFUL_STEPS`` (15) longer ones.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from sluice.registry import Source
 from sluice.settings import Settings
 from tests.loading.conftest import HEADER, ORDERS
 from tests.loading.kills import killed_load
+from tests.properties import tried
 
-EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "60"))
 STEPS = int(os.environ.get("STATEFUL_STEPS", "15"))
 
 NAMES = ("a", "b", "c")
@@ -378,9 +378,6 @@ def test_random_histories_equal_the_model(settings: Settings, loader: psycopg.Co
     run_state_machine_as_test(
         lambda: Deliveries(patient, loader),
         settings=hypothesis_settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
+            tried(60), stateful_step_count=STEPS, suppress_health_check=list(HealthCheck)
         ),
     )

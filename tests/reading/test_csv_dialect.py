@@ -8,12 +8,13 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
 from sluice.reading.csv_dialect import DETECTION_BYTES, Detected, detect
 from sluice.registry import CsvDialect, Source
+from tests.properties import tried
 
 RECORDS = [
     (f"2026-01-{day:02}", f"Item {chr(64 + day)}", f"{day * 3}.50", f"AB-{day}77", "")
@@ -503,7 +504,7 @@ VALUES = st.text(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@tried(150)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 10**6), VALUES, VALUES), min_size=6, max_size=30),
     delimiter=st.sampled_from([",", ";", "\t", "|"]),

@@ -85,3 +85,10 @@ def test_a_word_within_another_is_no_relative_time(value: str) -> None:
     change = change_of(value, Column(data_type="timestamp"))
     assert change is not None
     assert "another time" not in change.reason
+
+
+@pytest.mark.parametrize("value", ["NaN0", "sNaN", "-nan7", "1_0"])
+def test_what_only_python_takes_for_a_number_is_none(value: str) -> None:
+    change = change_of(value, Column(data_type="decimal", precision=6, scale=2))
+    assert change is not None
+    assert change.code == "wrong_type"

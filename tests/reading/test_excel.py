@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
 from sluice.reading import excel, excel_errors, excel_program
 from sluice.reading.records import Reader
+from tests.properties import tried
 from tests.reading.readers import bad_records, good_records, places, reader_of, source_of, verdicts
 from tests.reading.workbooks import MAIN, Rows, Writer, ods, things, xlsb, xlsx, xlsx_of
 
@@ -296,7 +297,7 @@ CELLS = st.one_of(
     st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=6),
     st.sampled_from([xlsx, ods, xlsb]),
 )
-@settings(max_examples=40, deadline=None)
+@tried(40)
 def test_what_was_written_is_read(rows: list[list[Any]], writer: Writer) -> None:
     while rows and not any(cell is not None for cell in rows[-1]):
         rows.pop()

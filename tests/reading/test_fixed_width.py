@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.reading import lines, open_reader
+from tests.properties import tried
 from tests.reading.readers import (
     bad_records,
     good_records,
@@ -97,9 +98,7 @@ VALUES = st.text(ALPHABET, max_size=5).map(lambda text: text.rstrip(" "))
     end=st.sampled_from(["\n", "\r\n"]),
     size=st.sampled_from([5, 30, 1 << 20]),
 )
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@tried(200)
 def test_each_line_gets_its_own_verdict(
     rows: list[tuple[str, str]],
     damage: list[str],

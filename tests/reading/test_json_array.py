@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
 from sluice.reading import json_scanner, open_reader
+from tests.properties import tried
 from tests.reading.readers import (
     bad_records,
     good_records,
@@ -168,9 +169,7 @@ ROWS = st.lists(
     size=st.sampled_from([8, 50, 1 << 20]),
     in_ascii=st.booleans(),
 )
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@tried(200)
 def test_what_was_written_is_read(
     rows: list[dict[str, Any]],
     before: Any,

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
 from sluice.reading import json_records, lines
+from tests.properties import tried
 from tests.reading.readers import (
     bad_records,
     good_records,
@@ -254,9 +255,7 @@ MEMBERS = st.lists(st.tuples(KEYS, VALUES), max_size=5) | st.fixed_dictionaries(
 
 
 @given(records=st.lists(MEMBERS, max_size=12), spaces=st.booleans(), data=st.data())
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@tried(200)
 def test_the_template_changes_no_result(
     records: list[list[tuple[str, str]]],
     spaces: bool,

@@ -11,12 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
 from sluice.reading import open_reader, parquet
 from sluice.reading.records import Reader
+from tests.properties import tried
 from tests.reading.readers import bad_records, good_records, places, reader_of, source_of, verdicts
 
 
@@ -191,7 +192,7 @@ SCHEMA = pa.schema(
 
 
 @given(st.lists(SHAPES, min_size=1))
-@settings(max_examples=100, deadline=None)
+@tried(100)
 def test_what_was_written_is_read(rows: list[dict[str, Any]]) -> None:
     file = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), file)

@@ -161,12 +161,14 @@ def _number_change(value: str, column: Column) -> Change | None:
     try:
         _, digits, exponent = Decimal("" if "_" in value else value.strip()).as_tuple()
     except InvalidOperation:
+        exponent = "n"
+    if isinstance(exponent, str):  # Python reads NaN0 and sNaN as kinds of NaN
         return _guess(value, "is not written in decimal digits")
     if column.data_type == "double":
         return None
     scale = MOST_DIGITS if column.precision is None else column.scale or 0
     written = "".join(map(str, digits))
-    places = len(written.rstrip("0")) - len(written) - int(exponent)  # NaN came no further
+    places = len(written.rstrip("0")) - len(written) - exponent
     if written.strip("0") and places > scale:
         return _lost(value, f"has more digits after the point than {column.postgres_type} keeps")
     return None
