@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import psycopg
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
@@ -36,6 +37,13 @@ def as_arrow(table: Sequence[Fields]) -> Sequence[Fields]:
     return ArrowRecords([pa.array([row[index] for row in table], TEXT) for index in range(2)])
 
 
+def written_records(written: Sequence[str], grammar: Grammar, *, are_lines: bool) -> WrittenRecords:
+    ends = np.cumsum([len(record) + 1 for record in written], dtype=np.int64)
+    begins = np.append(0, ends)[:-1]
+    text = "".join(f"{record}\n" for record in written)
+    return WrittenRecords(text, begins, ends - 1, grammar, are_lines=are_lines)
+
+
 def as_written(**keys: Any) -> Callable[[Sequence[Fields]], Sequence[Fields]]:
     dialect = CsvDialect(**{"delimiter": ",", **keys})
 
@@ -46,7 +54,7 @@ def as_written(**keys: Any) -> Callable[[Sequence[Fields]], Sequence[Fields]]:
             for row in table
         ]
         are_lines = not any("\n" in record or "\r" in record for record in records)
-        return WrittenRecords(records, Grammar(dialect, 2), are_lines=are_lines)
+        return written_records(records, Grammar(dialect, 2), are_lines=are_lines)
 
     return written
 
@@ -87,7 +95,7 @@ def test_what_goes_in_comes_out(
 
 
 def test_plain_records_stay_as_they_are_written() -> None:
-    records = WrittenRecords(
+    records = written_records(
         ['x,"y, ""z"""', ","], Grammar(CsvDialect(delimiter=","), 2), are_lines=True
     )
     assert copy_data([1, 2], records).lines == b'1,x,"y, ""z"""\n2,,\n'

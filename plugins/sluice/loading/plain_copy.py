@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -122,7 +123,8 @@ class PlainSieve:
             if len(others) == len(records):
                 return Sifted(b"", others)
             values = {name: column.filter(are_good) for name, column in values.items()}
-        every = pa.array(numbers, pa.int64())
+        held = numbers if isinstance(numbers, array) else array("q", numbers)
+        every = pa.Array.from_buffers(pa.int64(), len(held), [None, pa.py_buffer(held)])
         encoder = _Encoder()
         data = encoder.encode(every if are_good is None else every.filter(are_good), values)
         return Sifted(data + encoder.finish(), others)

@@ -79,8 +79,9 @@ class BlankLines:
         """The same, in batches."""
         records = self.records()
         while bad := list(islice(records, BATCH_LINES)):
-            yield Batch([], [], _no_place, bad)
+            yield Batch([], [], no_place, bad)
 
 
-def _no_place(index: int) -> Place:
+def no_place(index: int) -> Place:
+    """The place of a record in a batch that has none."""
     raise IndexError(index)

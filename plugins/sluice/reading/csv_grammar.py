@@ -12,9 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import repeat
+from typing import TYPE_CHECKING
 
 from sluice.registry import CsvDialect
+
+if TYPE_CHECKING:
+    from sluice.reading.csv_lines import Lines
 
 # A longer record is refused: it would take memory many times over on its way to PostgreSQL.
 RECORD_BYTES = 16 << 20
@@ -23,10 +26,9 @@ LINE_END = re.compile(r"\r\n|\n|\r")
 LINE_ENDS = {"\n": r"\n", "\r\n": r"\r\n", "\r": r"\r(?!\n)"}
 LINE = re.compile(r"[^\r\n]*+")
 
-# Delimiters are counted in so much text at once: first in little, as a bad line costs a second
-# count of it, which took 0.25 ms a record in a file of short lines that are all bad.
-FIRST_COUNTED_CHARACTERS = 1 << 8
-COUNTED_CHARACTERS = 1 << 12
+# What ends sooner is found by a pattern; a quote that closes a field may be a megabyte away, where
+# patterns are slow.
+NEAR_CHARACTERS = 1 << 12
 
 # How much of a value is shown in a reason.
 SHOWN_CHARACTERS = 80
@@ -117,12 +119,14 @@ class Grammar:
         self.any_record = re.compile(f"(?:{parts.field}{parts.delimiter})*+{parts.field}{end}")
         line = parts.delimiter.join([parts.line_field] * width) + trailing
         comment = f"(?!{re.escape(dialect.comment)})" if dialect.comment else ""
-        self._lines = {
+        self._line_runs = {
             line_end: re.compile(f"(?:{comment}{line}{pattern})*+")
             for line_end, pattern in LINE_ENDS.items()
         }
+        self._is_counted = not (trailing or comment)
         self._text = ""
-        self._line_runs: dict[tuple[int, str], int] = {}
+        self._lines: Lines | None = None
+        self._plain = re.compile(parts.plain)
         self._written = re.compile(fields)
         self._whole_fields = re.compile(f"(?:{parts.field}{parts.delimiter})*+")
         self._content = re.compile(parts.content)
@@ -143,10 +147,55 @@ class Grammar:
             start = match.end()
         return fields
 
+    def record_at(self, text: str, start: int) -> re.Match[str] | None:
+        """The record with as many fields as it must have that begins at a place; None for none."""
+        limit = start + NEAR_CHARACTERS
+        match = self.record.match(text, start, limit)
+        # Just before the limit, its line end may be half of one.
+        if match and match.lastindex and match.end() < limit - 1:
+            return match
+        last = self.broken_at(text, start)
+        closing = self.closing_quote(text, last)
+        if closing is None:
+            is_whole = self._plain_end(text, last) >= limit - 1
+        else:
+            is_whole = self.is_closed(text, closing)
+        if not is_whole:
+            return None
+        match = self.record.match(text, start)
+        return match if match and match.lastindex else None
+
     def broken_at(self, text: str, start: int) -> int:
         """Where the first field begins that is not whole with a delimiter after it."""
-        match = self._whole_fields.match(text, start)
+        match = self._whole_fields.match(text, start, start + NEAR_CHARACTERS)
+        start = match.end() if match else start
+        while True:
+            closing = self.closing_quote(text, start)
+            if closing == len(text):
+                return start
+            end = self._plain_end(text, start) if closing is None else closing + 1
+            after = self.after_delimiter(text, end)
+            if after == end:
+                return start
+            start = after
+
+    def _plain_end(self, text: str, start: int) -> int:
+        """Where a field without quotes ends."""
+        match = self._plain.match(text, start)
         return match.end() if match else start
+
+    def closing_quote(self, text: str, place: int) -> int | None:
+        """Where the quoted field that begins at a place has its last quote; None if none begins.
+
+        The end of the text, if the field has no last quote.
+        """
+        if not self.quote or not text.startswith(self.quote, place):
+            return None
+        return self.content_end(text, place + 1, len(text))
+
+    def is_closed(self, text: str, closing: int) -> bool:
+        """Whether the field ends after its last quote."""
+        return closing < len(text) and self.ends_field(text, closing + 1)
 
     def content_end(self, text: str, start: int, limit: int) -> int:
         """Where what stands within a quoted field ends: at a quote that is its last, or the limit.
@@ -167,74 +216,18 @@ class Grammar:
             start = quote + 2
         return limit
 
-    def lines_end(self, text: str, start: int, line_end: str, limit: int) -> int:
-        """Where records that are one line each, with the right number of fields, end.
+    def lines_in(self, text: str) -> Lines:
+        """The lines of a text; the same object as long as the text is."""
+        if self._lines is None or text is not self._text:
+            # Imported where it is needed: numpy takes 0.1 s, and a header's reader needs none.
+            from sluice.reading.csv_lines import Lines
 
-        What was found out about a text is remembered: lines after a broken record are looked at to
-        see where that ends, and then for themselves.
-
-        Args:
-            text: lines of a file.
-            start: where the first record begins.
-            line_end: what ends each of them.
-            limit: the last of them ends no later.
-        """
-        if text is not self._text:
+            count = self.width - 1 if self._is_counted else None
             self._text = text
-            self._line_runs = {}
-        end = self._line_runs.get((start, line_end))
-        if end is None:
-            end = self._line_runs[start, line_end] = self._run_end(text, start, line_end, limit)
-        if end > limit:
-            cut = text.rfind(line_end, start, limit)
-            end = cut + len(line_end) if cut >= 0 else start
-        return end
-
-    def _run_end(self, text: str, start: int, line_end: str, limit: int) -> int:
-        """The same, without a memory; where that is enough, delimiters are counted: much faster."""
-        if line_end == "\r" or self.dialect.trailing_delimiter or self.dialect.comment:
-            return self._matched(text, start, line_end, limit)
-        size = FIRST_COUNTED_CHARACTERS
-        while True:
-            last = text.rfind(line_end, start, min(start + size, limit))
-            is_most = size >= COUNTED_CHARACTERS or start + size >= limit
-            size = min(size * 4, COUNTED_CHARACTERS)
-            if last < 0 and is_most:
-                return self._matched(text, start, line_end, limit)
-            if last < 0:
-                continue
-            end = last + len(line_end)
-            block = text[start:end]
-            if self._is_plain(block, line_end):
-                good = start + self._counted(block, line_end)
-            else:
-                good = self._matched(text, start, line_end, end)
-            if good < end:
-                return good
-            start = end
-
-    def _matched(self, text: str, start: int, line_end: str, limit: int) -> int:
-        match = self._lines[line_end].match(text, start, limit)
-        return match.end() if match else start
-
-    def _is_plain(self, block: str, line_end: str) -> bool:
-        """Whether there is neither a quote in some lines, nor a line end of another kind."""
-        returns = block.count("\r")
-        if line_end == "\n":
-            is_even = returns == 0
-        else:
-            is_even = returns == block.count("\n") == block.count(line_end)
-        return is_even and not (self.quote and self.quote in block)
-
-    def _counted(self, block: str, line_end: str) -> int:
-        """How far plain lines have as many delimiters as they must have."""
-        lines = block.split(line_end)[:-1]
-        counts = list(map(str.count, lines, repeat(self.delimiter)))
-        wanted = self.width - 1
-        if counts.count(wanted) == len(lines):
-            return len(block)
-        first = next(number for number, count in enumerate(counts) if count != wanted)
-        return sum(map(len, lines[:first])) + first * len(line_end)
+            self._lines = Lines(
+                text, self._line_runs, delimiter=self.delimiter, count=count, quote=self.quote
+            )
+        return self._lines
 
     def values(self, written: str) -> list[str | None]:
         """The values of a whole record as it is written, without what ends it."""

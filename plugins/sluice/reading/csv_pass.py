@@ -6,13 +6,16 @@ follow each other, and stay as they are written; every other record is looked at
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from dataclasses import replace
 from re import Match
 
-from sluice.reading.csv_blanks import BlankLines
+import numpy as np
+
+from sluice.reading.csv_blanks import BlankLines, no_place
 from sluice.reading.csv_grammar import LINE_END, RECORD_BYTES, Grammar, line_end_before
+from sluice.reading.csv_lines import Places
 from sluice.reading.csv_recovery import (
     NeedsMoreError,
     Verdict,
@@ -37,40 +40,90 @@ LONG_CHARACTERS = RECORD_BYTES // 4
 REPEATED = "The values are the names of the columns: it is the header once more."
 
 
-@dataclass(slots=True)
+_Places = Places | list[int]
+
+
 class _Building:
     """A batch that is being filled from one window, from a place in it on."""
 
-    window: Window
-    grammar: Grammar
-    begin: int
-    bad: list[BadRecord]
-    numbers: list[int] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    are_lines: bool = True
+    def __init__(self, window: Window, grammar: Grammar, begin: int, bad: list[BadRecord]) -> None:
+        self.bad = bad
+        self._window = window
+        self._grammar = grammar
+        self._begin = begin
+        self._count = 0
+        # Numbers; places in the window, and beginnings and ends in all pieces together.
+        self._chunks: list[tuple[_Places, _Places, _Places, _Places]] = []
+        self._singles: tuple[list[int], list[int], list[int], list[int]] | None = None
+        self._pieces: list[str] = []
+        self._size = 0
+        self._are_lines = True
 
     def is_full(self, position: int) -> bool:
-        count = len(self.numbers) + len(self.bad)
-        return count >= BATCH_RECORDS or position - self.begin >= BATCH_BYTES
+        count = self._count + len(self.bad)
+        return count >= BATCH_RECORDS or position - self._begin >= BATCH_BYTES
 
-    def add(self, number: int, start: int, written: Sequence[str], between: int) -> int:
-        """Add records with so much between one and the next; gives the number after them."""
-        after = number + len(written)
-        self.numbers += range(number, after)
-        self.starts += accumulate(map(between.__add__, map(len, written[:-1])), initial=start)
-        self.written += written
-        return after
+    def add_lines(self, number: int, start: int, end: int, line_end: str) -> tuple[int, int]:
+        """Add records of one line each; gives the number and the place after them.
 
-    def batch(self) -> Batch:
-        records = WrittenRecords(self.written, self.grammar.bare, are_lines=self.are_lines)
-        return Batch(self.numbers, records, self._place, self.bad)
+        There may be more of them than there is room for.
+        """
+        text = self._window.text
+        starts, ends = self._grammar.lines_in(text).spans(start, end, line_end)
+        if len(starts) > BATCH_RECORDS:
+            end = int(starts[BATCH_RECORDS])
+            starts, ends = starts[:BATCH_RECORDS], ends[:BATCH_RECORDS]
+        piece, begins, ends = text[start:end], starts - start, ends - start
+        if self._grammar.dialect.trailing_delimiter:
+            piece = piece.replace(self._grammar.delimiter + line_end, line_end)
+            cut_off = np.arange(len(starts))
+            begins, ends = begins - cut_off, ends - cut_off - 1
+        if line_end == "\r":
+            piece = piece.replace(line_end, "\n")
+        numbers = np.arange(number, number + len(starts))
+        self._chunks.append((numbers, starts, begins + self._size, ends + self._size))
+        self._singles = None
+        self._add(piece, len(starts))
+        return number + len(starts), end
 
-    def _place(self, index: int) -> Place:
-        start = self.starts[index]
-        match = self.grammar.record.match(self.window.text, start)
-        end = match.start(self.grammar.width + 1) if match else start
-        return self.window.place(self.numbers[index], start, end)
+    def add_record(self, number: int, start: int, written: str, line_end: str) -> int:
+        """Add a record as it is written in the bare grammar; gives the number after it."""
+        if self._singles is None:
+            self._singles = [], [], [], []
+            self._chunks.append(self._singles)
+        places = (number, start, self._size, self._size + len(written))
+        for each, place in zip(self._singles, places, strict=True):
+            each.append(place)
+        self._are_lines = self._are_lines and not LINE_END.search(written)
+        self._add(written + (line_end if line_end == "\r\n" else "\n"), 1)
+        return number + 1
+
+    def _add(self, piece: str, count: int) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        self._count += count
+
+    def batch(self) -> Batch | None:
+        """What was added; None for nothing."""
+        if not self._count:
+            return Batch([], [], no_place, self.bad) if self.bad else None
+        numbers, starts, begins, ends = (
+            np.concatenate(each, dtype=np.int64) for each in zip(*self._chunks, strict=True)
+        )
+        records = WrittenRecords(
+            "".join(self._pieces), begins, ends, self._grammar.bare, are_lines=self._are_lines
+        )
+        counted = array("q", numbers.tobytes())  # Python's integers for whoever takes one out
+        window, record_at = self._window, self._grammar.record_at
+        end_group = self._grammar.width + 1
+
+        def place(index: int) -> Place:
+            start = int(starts[index])
+            match = record_at(window.text, start)
+            end = match.start(end_group) if match else start
+            return window.place(counted[index], start, end)
+
+        return Batch(counted, records, place, self.bad)
 
 
 class Pass:
@@ -118,8 +171,9 @@ class Pass:
             building = _Building(self._window, self._grammar, position, self._late)
             self._late = []
             position, needs_more = self._fill(building, position)
-            if building.numbers or building.bad:
-                yield building.batch()
+            batch = building.batch()
+            if batch:
+                yield batch
             if needs_more or position >= len(text):
                 if self._window.is_last and not needs_more:
                     return
@@ -197,7 +251,7 @@ class Pass:
             return start  # no record can be passed on as it is written
         if line_end and start >= self._lines_until:
             limit = min(self._window.next_suspect(start), len(text))
-            self._lines_until = self._grammar.lines_end(text, start, line_end, limit)
+            self._lines_until = self._grammar.lines_in(text).end(start, line_end, limit)
         end = self._lines_until
         if end > start + BATCH_BYTES:
             cut = text.rfind(line_end, start, start + BATCH_BYTES)
@@ -207,13 +261,8 @@ class Pass:
             end = again if again >= 0 else end
         if end <= start or end - start > LONG_CHARACTERS:
             return start
-        *lines, rest = text[start:end].split(line_end, BATCH_RECORDS)
-        between = len(line_end)
-        if self._grammar.dialect.trailing_delimiter:
-            lines = [line[:-1] for line in lines]
-            between += 1
-        self._number = building.add(self._number, start, lines, between)
-        return end - len(rest)
+        self._number, end = building.add_lines(self._number, start, end, line_end)
+        return end
 
     def _add_other(self, building: _Building, position: int) -> int:
         """Add what is not simply a record; gives the place after it.
@@ -232,8 +281,8 @@ class Pass:
             if self._blanks.are_many:
                 return position
             building.bad += self._blanks.records()
-        match = self._grammar.record.match(text, position)
-        if match and match.lastindex:
+        match = self._grammar.record_at(text, position)
+        if match:
             return self._add_odd(building, position, match)
         verdict = judge(
             self._grammar,
@@ -268,9 +317,8 @@ class Pass:
         whole = text[position : match.end(grammar.width)]
         if grammar.bare is not grammar:
             whole = grammar.delimiter.join(match.groups()[:-1])
-        self._number = building.add(self._number, position, [whole], 0)
-        building.are_lines = building.are_lines and not LINE_END.search(whole)
         self._line_end = ended or self._line_end
+        self._number = building.add_record(self._number, position, whole, self._line_end)
         return match.end()
 
     # -- bad records ----------------------------------------------------------------------------

@@ -80,10 +80,10 @@ def judge(
         NeedsMoreError: what follows the text decides.
     """
     last = grammar.broken_at(text, start)
-    closing = _closing_quote(grammar, text, last)
+    closing = grammar.closing_quote(text, last)
     is_open = closing == len(text)
     # Where a field is not closed there is no record, and to look for one is dear.
-    if closing is None or (not is_open and grammar.ends_field(text, closing + 1)):
+    if closing is None or grammar.is_closed(text, closing):
         match = grammar.any_record.match(text, start)
         if match is not None:
             fields = tuple(grammar.fields(text, start))
@@ -178,19 +178,9 @@ def _quote_reason(
     return index, f"{field} goes on after its closing quote, with {shown(rest)}."
 
 
-def _closing_quote(grammar: Grammar, text: str, place: int) -> int | None:
-    """Where the quoted field that begins at a place has its last quote; None if none begins there.
-
-    The end of the text, if the field has no last quote.
-    """
-    if not grammar.quote or not text.startswith(grammar.quote, place):
-        return None
-    return grammar.content_end(text, place + 1, len(text))
-
-
 def _is_open(grammar: Grammar, text: str, start: int) -> bool:
     """Whether a text ends within a quoted field of the record at a place."""
-    return _closing_quote(grammar, text, grammar.broken_at(text, start)) == len(text)
+    return grammar.closing_quote(text, grammar.broken_at(text, start)) == len(text)
 
 
 class _Walk:
@@ -292,8 +282,7 @@ class _Walk:
     def _reads_well(self, start: int) -> bool:
         """Whether a record with the right number of fields begins at a place."""
         text, grammar = self._text, self._grammar
-        match = grammar.record.match(text, start)
-        if match and match.lastindex:
+        if grammar.record_at(text, start):
             return True
         if not self._is_end and _is_open(grammar, text, start):
             raise NeedsMoreError
@@ -322,8 +311,8 @@ class _LinesBetween:
             end = after_line(self._text, self.line)
             if end > place:
                 return
-            match = self._grammar.record.match(self._text, self.line)
-            if match and match.lastindex and match.end() == end:
+            match = self._grammar.record_at(self._text, self.line)
+            if match and match.end() == end:
                 self._records += 1
                 self._first = self.line if self._first is None else self._first
             self.count += 1
@@ -333,10 +322,11 @@ class _LinesBetween:
         """Count good records of one line each at once, as far as they follow each other."""
         line_end = line_end_before(self._text, self.line)
         if line_end:
-            end = self._grammar.lines_end(self._text, self.line, line_end, place)
+            lines = self._grammar.lines_in(self._text)
+            end = lines.end(self.line, line_end, place)
             if end > self.line:
                 self._first = self.line if self._first is None else self._first
-                count = self._text.count(line_end, self.line, end)
+                count = lines.count(self.line, end, line_end)
                 self._records += count
                 self.count += count
                 self.line = end

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from functools import cached_property
 
 from sluice.reading.csv_grammar import RECORD_BYTES, parts_of
+from sluice.reading.csv_lines import Places, line_ends
 from sluice.reading.records import Place
 from sluice.registry import CsvDialect
 
@@ -62,7 +64,7 @@ class Window:
         if not is_clean:
             self._suspects = list(_suspects(self.text))
         self._is_one_byte_each = len(self.text) == len(data)
-        self._known = (0, offset, line)
+        self._known = (0, offset)
 
     def next_suspect(self, start: int) -> int:
         """The next character that is no text, or NUL; after the end of the text if there is none.
@@ -85,16 +87,16 @@ class Window:
 
         Asked in ascending order, all records of a window cost one look at its text.
         """
-        known, offset, line = self._known
+        known, offset = self._known
         if start < known:
-            known, offset, line = 0, self.offset, self.line
-        piece = self.text[known:start]
+            known, offset = 0, self.offset
         offset += self.size(known, start)
-        line += piece.count("\n")
-        if "\r" in piece:
-            line += piece.count("\r") - piece.count("\r\n")
-        self._known = (start, offset, line)
-        return offset, line
+        self._known = (start, offset)
+        return offset, self.line + int(self._line_ends.searchsorted(start))
+
+    @cached_property
+    def _line_ends(self) -> Places:
+        return line_ends(self.text)
 
     def place(self, number: int, start: int, end: int) -> Place:
         """The place of a record; ``end`` is where its line end begins."""

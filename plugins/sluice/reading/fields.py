@@ -7,9 +7,13 @@ gives them. Whoever wants a record's values asks for the record as of any other 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import overload
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
 
 from sluice.reading.csv_grammar import Grammar
+
+if TYPE_CHECKING:
+    from sluice.reading.csv_lines import Places
 
 Fields = Sequence[str | None]
 
@@ -33,27 +37,38 @@ class _Records(Sequence[Fields]):
 
 
 class WrittenRecords(_Records):
-    """Records of a delimited file as they are written there, without what ends them.
+    """Records of a delimited file as they are written there.
 
     Attributes:
-        written: the records.
+        text: the records, each with a line end after it.
         grammar: how they are written.
         are_lines: whether each is one line.
     """
 
-    def __init__(self, written: Sequence[str], grammar: Grammar, *, are_lines: bool) -> None:
-        self.written = written
+    def __init__(
+        self, text: str, begins: Places, ends: Places, grammar: Grammar, *, are_lines: bool
+    ) -> None:
+        """Take the text, and where in it each record begins and ends."""
+        self.text = text
         self.grammar = grammar
         self.are_lines = are_lines
+        self._begins = begins
+        self._ends = ends
+
+    @cached_property
+    def written(self) -> Sequence[str]:
+        """Each record without what ends it."""
+        spans = zip(self._begins.tolist(), self._ends.tolist(), strict=True)
+        return [self.text[begin:end] for begin, end in spans]
 
     def __len__(self) -> int:
-        return len(self.written)
+        return len(self._begins)
 
     def __iter__(self) -> Iterator[Fields]:
         return map(self.grammar.values, self.written)
 
     def _record(self, index: int) -> Fields:
-        return self.grammar.values(self.written[index])
+        return self.grammar.values(self.text[self._begins[index] : self._ends[index]])
 
 
 class ColumnRecords(_Records):

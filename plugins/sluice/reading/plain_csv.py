@@ -89,7 +89,7 @@ def texts_of(records: Sequence[Fields], names: Sequence[str]) -> list[pa.Array]:
         return list(records.arrays)
     if isinstance(records, WrittenRecords):
         reader = PlainReader(records.grammar.dialect, names)
-        block = "\n".join([*records.written, ""]).encode()
+        block = records.text.encode()
         texts = reader.divide(block) if records.are_lines else reader.read(block)
         if len(texts[0]) != len(records):
             raise NotPlainError
