@@ -255,6 +255,16 @@ def test_it_is_made_again_for_another_python(quick: Checkout) -> None:
     assert quick.installations() == 2
 
 
+def test_it_is_made_again_from_within_itself(quick: Checkout) -> None:
+    quick.run()
+    # As on the PATH of whoever has activated it.
+    quick.program("python3", f'#!/bin/sh\nexec "{quick.environment}/bin/python" "$@"\n')
+    with (quick.folder / "requirements.txt").open("a") as file:
+        file.write("# changed\n")
+    assert quick.run().code == 0
+    assert quick.installations() == 2
+
+
 def test_an_interrupted_first_use_is_repaired(quick: Checkout) -> None:
     (quick.root / "slow").touch()
     process = quick.start()
