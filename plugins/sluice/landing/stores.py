@@ -39,6 +39,11 @@ class FileState:
     modified_ns: int
     version: str = ""
 
+    @property
+    def token(self) -> str:
+        """The state as a word that stays the same when the file system is mounted anew."""
+        return f"{self.size} {self.modified_ns} {self.version or self.inode}"
+
     @classmethod
     def of(cls, status: os.stat_result) -> FileState:
         """The state that a ``stat`` call saw."""

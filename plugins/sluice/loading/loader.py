@@ -18,12 +18,13 @@ from psycopg import Connection
 from sluice.errors import DeliveryError, RetriableError, printable
 from sluice.landing.compression import Limits
 from sluice.landing.content import DeliveryContent, StillChangingError
-from sluice.landing.zone import Delivery, list_deliveries
+from sluice.landing.zone import Delivery
 from sluice.loading import storing
 from sluice.loading.attempt import Attempt
 from sluice.loading.filters import NoRecordMatchesError, scope_of
 from sluice.loading.members import each_delivery
 from sluice.loading.partitions import make_expected, spread
+from sluice.loading.pending import list_pending
 from sluice.loading.progress import Tell
 from sluice.loading.table import ensure_table, has_table
 from sluice.registry import Source
@@ -102,7 +103,7 @@ def load_source(
         storing.finish_moves(session, settings, source)
         entries: list[ledger.Entry] = []
         left: list[str] = []
-        listing = list_deliveries(settings, list(beside) or [source])
+        listing = list_pending(session, settings, list(beside) or [source])
         files = in_order(source, listing.of_source(source.name))
         for delivery in each_delivery(session, settings, source, files, wanted):
             try:
@@ -247,8 +248,14 @@ def rejection_error(rejected: Sequence[ledger.Entry]) -> DeliveryError:
     lines = [f"{printable(entry.file_name)}: {entry.reject_reason}" for entry in rejected]
     source = rejected[0].source
     count = "1 file was" if len(lines) == 1 else f"{len(lines)} files were"
+    remedy = f"The bytes are kept in rejected/{source}/; deliver mended files to load them."
+    if storing.is_kept_path(rejected[0].stored_path):
+        remedy = (
+            "The files stay where they are, and are looked at again when they change;"
+            f" after a change of the registry: ./sluice replay {source} FILE"
+        )
     return DeliveryError(
         f"{source}: {count} rejected:\n  " + "\n  ".join(lines),
         code=rejected[0].reject_code or "rejected",
-        remedy=f"The bytes are kept in rejected/{source}/; deliver mended files to load them.",
+        remedy=remedy,
     )

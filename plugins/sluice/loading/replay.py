@@ -19,7 +19,7 @@ from sluice.landing.archives import members_of
 from sluice.landing.compression import Limits
 from sluice.landing.content import DeliveryContent
 from sluice.landing.names import MEMBER_MARK, archive_of, file_system_name
-from sluice.landing.zone import Delivery, area_store
+from sluice.landing.zone import Delivery, area_store, landing_store
 from sluice.loading import storing
 from sluice.loading.attempt import Attempt
 from sluice.loading.filters import NoRecordMatchesError
@@ -222,6 +222,8 @@ def _delivery(settings: Settings, source: Source, kept: Kept) -> Delivery:
     path, _, _ = kept.stored_path.partition(MEMBER_MARK)
     area, _, rest = path.partition("/")
     store, key = area_store(settings, area), file_system_name(rest)
+    if storing.is_kept_path(path):
+        store, key = landing_store(settings), storing.landing_key(source, rest.split("/", 3)[3])
     folder, _, name = key.rpartition("/")
     entries = store.listed([folder])[folder]
     if isinstance(entries, OSError):

@@ -17,8 +17,12 @@ from sluice.landing.zone import Delivery, area_store, landing_store
 from sluice.registry import Source
 from sluice.settings import Settings
 from sluice.warehouse import ledger
+from sluice.warehouse.kept_files import note_kept
 
 logger = logging.getLogger(__name__)
+
+# The area of files that stay in the landing zone: a path below it says where they would have gone.
+KEPT = "kept"
 
 # How much of a hash a stored path says: enough that no sender finds other bytes for it.
 _HASH_CHARACTERS = 16
@@ -42,15 +46,22 @@ def stored_path(
         return None
     if outcome != "rejected" and source.after_load == "delete":
         return None
-    return _path(outcome == "rejected", source.name, day, sha256, load_id, file_name)
+    return _path(source, day, sha256, load_id, file_name, is_rejected=outcome == "rejected")
 
 
 def _path(
-    is_rejected: bool, source: str, day: date, sha256: str, load_id: int, file_name: str
+    source: Source, day: date, sha256: str, load_id: int, file_name: str, *, is_rejected: bool
 ) -> str:
     area = "rejected" if is_rejected else "archive"
+    if source.after_load == "keep":
+        area = KEPT
     folder = f"{sha256[:_HASH_CHARACTERS]}-{load_id}"
-    return f"{area}/{source}/{day.isoformat()}/{folder}/{file_name}"
+    return f"{area}/{source.name}/{day.isoformat()}/{folder}/{file_name}"
+
+
+def is_kept_path(path: str | None) -> bool:
+    """Whether a ``stored_path`` says that the file stays in the landing zone."""
+    return path is not None and path.startswith(f"{KEPT}/")
 
 
 def store(
@@ -63,7 +74,9 @@ def store(
 
     A member of an archive stays where it is until the archive moves.
     """
-    if archive_of(entry.file_name) is None:
+    if is_kept_path(entry.stored_path):
+        _stay(connection, [entry], delivery)
+    elif archive_of(entry.file_name) is None:
         _finish(connection, settings, entry, take(delivery, entry.load_id))
 
 
@@ -92,12 +105,12 @@ def store_archive(
         sha256 = content.fingerprint()
     first = min(entries, key=lambda entry: entry.load_id)
     path = _path(
-        any(entry.outcome == "rejected" for entry in entries),
-        source.name,
+        source,
         first.started_at.astimezone(UTC).date(),
         sha256,
         first.load_id,
         archive.file_name,
+        is_rejected=any(entry.outcome == "rejected" for entry in entries),
     )
     planned = ledger.plan_moves(
         connection,
@@ -106,7 +119,18 @@ def store_archive(
             for entry in entries
         },
     )
-    _finish_archive(connection, settings, source, planned, take(archive, first.load_id))
+    if is_kept_path(path):
+        _stay(connection, planned, archive)
+    else:
+        _finish_archive(connection, settings, source, planned, take(archive, first.load_id))
+
+
+def _stay(connection: Connection, entries: Sequence[ledger.Entry], file: Delivery) -> None:
+    """Note that a file, or an archive with these members, was dealt with and stays as it is."""
+    with connection.transaction():
+        newest = max(entry.load_id for entry in entries)
+        note_kept(connection, newest, (file.source, file.file_name, file.state.token))
+        _mark(connection, entries)
 
 
 def take(delivery: Delivery, load_id: int) -> Taken | None:
@@ -117,6 +141,9 @@ def take(delivery: Delivery, load_id: int) -> Taken | None:
 def finish_moves(connection: Connection, settings: Settings, source: Source) -> None:
     """Complete the moves that earlier attempts were cut off from."""
     entries = ledger.entries_to_store(connection, source.name)
+    # Files that stay are looked at again: their state at that time was not noted.
+    _mark(connection, [entry for entry in entries if is_kept_path(entry.stored_path)])
+    entries = [entry for entry in entries if not is_kept_path(entry.stored_path)]
     members = [entry for entry in entries if archive_of(entry.file_name) is not None]
     for entry in entries:
         if archive_of(entry.file_name) is None:
@@ -130,7 +157,7 @@ def finish_moves(connection: Connection, settings: Settings, source: Source) -> 
 def _finish_file(
     connection: Connection, settings: Settings, source: Source, entry: ledger.Entry
 ) -> None:
-    landing, key = landing_store(settings), _landing_key(source, entry.file_name)
+    landing, key = landing_store(settings), landing_key(source, entry.file_name)
     taken = landing.taken_before(key, entry.load_id, entry.content_sha256)
     if taken is None and _is_stored(settings, entry.stored_path, entry.content_sha256):
         ledger.mark_stored(connection, entry.load_id)
@@ -147,7 +174,7 @@ def _finish_planned(
     """Go on with an archive of which the ledger says where it goes."""
     path = _archive_path(entries[0])
     sha256, _, load_id = path.split("/")[3].partition("-")
-    landing, key = landing_store(settings), _landing_key(source, path.split("/", 4)[4])
+    landing, key = landing_store(settings), landing_key(source, path.split("/", 4)[4])
     taken = landing.taken_before(key, int(load_id), sha256)
     if taken is None and _is_stored(settings, path, sha256):
         _mark(connection, entries)
@@ -167,7 +194,7 @@ def _give_up(
     landing = landing_store(settings)
     by_archive = sorted(entries, key=lambda entry: str(archive_of(entry.file_name)))
     for name, group in groupby(by_archive, key=lambda entry: str(archive_of(entry.file_name))):
-        if landing.sha256_of(_landing_key(source, name)) is None:
+        if landing.sha256_of(landing_key(source, name)) is None:
             _warn_gone(source, name)
             _mark(connection, list(group), is_gone=True)
 
@@ -247,5 +274,6 @@ def _archive_path(entry: ledger.Entry) -> str:
     return str(entry.stored_path).partition(MEMBER_MARK)[0]
 
 
-def _landing_key(source: Source, file_name: str) -> str:
+def landing_key(source: Source, file_name: str) -> str:
+    """Where a file of a source is delivered, below the landing zone."""
     return f"{source.landing_path}/{file_system_name(file_name)}"

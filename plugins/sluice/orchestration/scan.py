@@ -7,20 +7,33 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import psycopg
+
+from sluice.errors import SluiceError
 from sluice.landing.local_store import LocalStore
 from sluice.landing.quiet_folders import QuietFolders
 from sluice.landing.stores import Store
-from sluice.landing.zone import FileState, landing_store, list_folders, takers_by_folder
+from sluice.landing.zone import (
+    FileState,
+    Listing,
+    landing_store,
+    list_folders,
+    takers_by_folder,
+)
+from sluice.loading.pending import in_state, keeping_sources
 from sluice.registry import Registry, Source, read_registry
 from sluice.settings import Settings
+from sluice.warehouse.connections import connect
+from sluice.warehouse.kept_files import FileInState, kept_among
 
 logger = logging.getLogger(__name__)
 
-# How often the registry's files are looked at: 1,000 of them cost 5 ms.
+# How often the registry's files are looked at: 1,000 of them cost 5 ms. Also how often
+# the ledger is asked about files that stay.
 REGISTRY_SECONDS = 2.0
 # What a second of waiting for folders of this machine counts as, beside the core's own time: so a
 # slow network disk is asked for half of the time at most, where a twentieth of a core is allowed.
@@ -54,9 +67,11 @@ class LandingZoneScan:
 
     settings: Settings
     _current: CurrentRegistry = field(init=False)
+    _staying: StayingFiles = field(init=False)
     _store: Store = field(init=False)
     _quiet: QuietFolders | None = field(init=False)
     _takers: Mapping[str, list[Source]] = field(default_factory=dict)
+    _keeping: Collection[str] = ()
     _registry: Registry | None = None
     _registry_seen_at: float = 0.0
     _failures: dict[str, str] = field(default_factory=dict)
@@ -64,6 +79,7 @@ class LandingZoneScan:
     def __post_init__(self) -> None:
         """Read nothing yet."""
         self._current = CurrentRegistry(self.settings.project)
+        self._staying = StayingFiles(self.settings)
         self._store = store = landing_store(self.settings)
         self._quiet = QuietFolders(store) if isinstance(store, LocalStore) else None
 
@@ -82,7 +98,7 @@ class LandingZoneScan:
             failures[str(self.settings.landing)] = "is not there"
         self._log_changes(failures)
         waiting: dict[str, set[tuple[str, FileState]]] = defaultdict(set)
-        for delivery in listing.deliveries:
+        for delivery in self._staying.left_of(listing, self._keeping).deliveries:
             waiting[delivery.source].add((delivery.file_name, delivery.state))
         return Look(
             {name: frozenset(files) for name, files in waiting.items()},
@@ -119,7 +135,39 @@ class LandingZoneScan:
             logger.info("watching %s sources below %s", count, self.settings.landing)
             self._registry = registry
             self._takers = takers_by_folder(registry.sources.values())
+            self._keeping = keeping_sources(registry.sources.values())
         return registry
+
+
+@dataclass
+class StayingFiles:
+    """Which files stay in the landing zone and were dealt with, from one look to the next.
+
+    The ledger is asked about a file until it says so; a warehouse that is away leaves it waiting.
+    """
+
+    settings: Settings
+    _known: frozenset[FileInState] = frozenset()
+    _asked: frozenset[FileInState] = frozenset()
+    _asked_at: float = 0.0
+
+    def left_of(self, listing: Listing, keeping: Collection[str]) -> Listing:
+        """The listing without them; those of the sources ``keeping`` are looked at."""
+        files = {in_state(each) for each in listing.deliveries if each.source in keeping}
+        self._known &= files
+        unknown = frozenset(files - self._known)
+        now = time.monotonic()
+        if unknown and (unknown - self._asked or now >= self._asked_at + REGISTRY_SECONDS):
+            self._asked, self._asked_at = unknown, now
+            try:
+                with connect(self.settings, "loader", application_name="sluice watch") as session:
+                    self._known |= kept_among(session, list(unknown))
+            except (SluiceError, psycopg.Error) as error:
+                logger.warning("the ledger cannot be asked for what was loaded: %s", error)
+        if not self._known:
+            return listing
+        left = [each for each in listing.deliveries if in_state(each) not in self._known]
+        return replace(listing, deliveries=left)
 
 
 @dataclass

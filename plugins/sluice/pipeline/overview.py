@@ -8,7 +8,7 @@ from datetime import datetime
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from sluice.landing.zone import list_deliveries
+from sluice.loading.pending import list_pending
 from sluice.registry import Registry
 from sluice.settings import Settings
 from sluice.transforming import pending_loads, pending_publications
@@ -77,7 +77,7 @@ def source_states(
     connection: Connection, settings: Settings, registry: Registry
 ) -> list[SourceState]:
     """The state of every sound source, by name."""
-    listing = list_deliveries(settings, registry.sources.values())
+    listing = list_pending(connection, settings, registry.sources.values())
     rejected = unmended_files(connection, list(registry.sources), NEWEST_REJECTED)
     return [
         SourceState(

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sluice.landing.zone import list_deliveries
 from sluice.loading import (
     SourceReport,
     load_source,
@@ -14,6 +13,7 @@ from sluice.loading import (
     rejection_error,
 )
 from sluice.loading.kept import Selection
+from sluice.loading.pending import list_pending
 from sluice.loading.replay import replay as replay_source
 from sluice.loading.withdrawal import was_withdrawn as file_was_withdrawn
 from sluice.loading.withdrawal import withdraw as withdraw_file
@@ -70,8 +70,6 @@ def sense(settings: Settings, registry: Registry, pipeline_name: str) -> Sensed:
     """
     pipeline = registry.pipeline(pipeline_name)
     sources = [registry.source(name) for name in pipeline.sources]
-    listing = list_deliveries(settings, registry.sources_beside(pipeline.sources))
-    waiting = {delivery.source for delivery in listing.deliveries}
     with (
         retriable_failures(f"{pipeline_name} was sensed", lock="The ledger is locked."),
         connect(
@@ -81,9 +79,11 @@ def sense(settings: Settings, registry: Registry, pipeline_name: str) -> Sensed:
             autocommit=True,
         ) as connection,
     ):
+        listing = list_pending(connection, settings, registry.sources_beside(pipeline.sources))
         make_missing_tables(connection, sources)
         loads = len(pending_loads(connection, pipeline))
         publications = len(pending_publications(connection, pipeline))
+    waiting = {delivery.source for delivery in listing.deliveries}
     waiting_sources = tuple(name for name in pipeline.sources if name in waiting)
     return Sensed(waiting_sources, loads, publications)
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from psycopg import Connection
 
 from sluice.errors import OverdueError
-from sluice.landing.zone import list_deliveries
+from sluice.loading.pending import list_pending
 from sluice.registry import Pipeline, Registry
 from sluice.registry.schedule import OnMissing
 from sluice.settings import Settings
@@ -77,7 +77,7 @@ def look_for_inputs(
             known; it is looked at where None.
     """
     if arrived is None:
-        listing = list_deliveries(settings, registry.sources_beside(pipeline.sources))
+        listing = list_pending(connection, settings, registry.sources_beside(pipeline.sources))
         arrived = {delivery.source for delivery in listing.deliveries}
     there = {*arrived, *_new_loads(connection, pipeline, since)}
     there |= {*_new_publications(connection, pipeline, since)}

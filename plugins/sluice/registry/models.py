@@ -216,8 +216,8 @@ class Source(RegistryModel):
     delivery is rejected."""
     on_duplicate_file: Literal["skip", "load", "fail"] = "skip"
     """Known bytes under a new name: skipped, loaded beside the others, or rejected."""
-    after_load: Literal["archive", "delete"] = "archive"
-    """What becomes of a loaded file: kept in the archive, or deleted."""
+    after_load: Literal["archive", "keep", "delete"] = "archive"
+    """What becomes of a loaded file: it moves to the archive, stays where it is, or is deleted."""
     extract: Extract | None = None
     """The HTTP API that its deliveries are fetched from; where not given, somebody drops them."""
 

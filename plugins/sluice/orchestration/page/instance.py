@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from sluice.errors import ConfigError
 from sluice.landing.zone import Listing, list_deliveries
+from sluice.loading.pending import keeping_sources, without_kept
 from sluice.orchestration.scan import CurrentRegistry
 from sluice.registry import Registry, Source
 from sluice.settings import Settings
@@ -98,6 +99,10 @@ class Instance:
     def _list(self, sources: tuple[Source, ...]) -> None:
         try:
             listing = list_deliveries(self.settings, sources)
+            keeping = keeping_sources(sources)
+            if keeping:
+                with self.connect() as connection:
+                    listing = without_kept(connection, listing, keeping)
         except Exception as error:  # an object store's client has its own kinds, by the store
             self._look = Look(None, f"cannot be listed: {error}")
         else:
