@@ -123,6 +123,7 @@ def test_what_is_masked_since_is_not_shown(sluice: Sluice, shop: ShopProject) ->
     shown = sluice("rejects", "orders").stdout
     assert "x,=cmd(),-3" in shown
     assert shown.count("secret") == 3  # why the file is rejected, why the record is, the record
+    assert "secret" in sluice("status").stdout
     entry = shop.settings.registry / "sources" / "orders.yml"
     text = entry.read_text()
     text = text.replace("product: {data_type: text", "product: {data_type: text, mask: redact")
@@ -135,3 +136,7 @@ def test_what_is_masked_since_is_not_shown(sluice: Sluice, shop: ShopProject) ->
         assert "pen" not in outcome.stdout
         assert "secret" not in outcome.stdout
         assert "[masked:redact]" in outcome.stdout
+    for arguments in ([], ["--json"]):
+        outcome = sluice("status", *arguments)
+        assert "b.csv" in outcome.stdout
+        assert "secret" not in outcome.stdout

@@ -13,9 +13,10 @@ from sluice.loading.kept import Selection
 from sluice.loading.replay import replay
 from sluice.loading.withdrawal import withdraw
 from sluice.orchestration.scan import CurrentRegistry, LandingZoneScan
-from sluice.pipeline.overview import source_states
+from sluice.pipeline.overview import SourceState, source_states
 from sluice.registry import Registry, Source
 from sluice.settings import StorageUrl
+from sluice.warehouse.connections import connect
 from tests.loading.conftest import HEADER, ORDERS, Shop
 from tests.loading.kills import killed_load
 from tests.object_storage import Bucket
@@ -35,6 +36,12 @@ def scan_of(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> LandingZoneScan:
     registry = Registry(sources={"orders": shop.source}, pipelines={})
     monkeypatch.setattr(CurrentRegistry, "read", lambda _: registry)
     return LandingZoneScan(shop.settings)
+
+
+def states(shop: Shop, registry: Registry) -> list[SourceState]:
+    """As ``sluice status`` asks."""
+    with connect(shop.settings, "transformer", application_name="test") as connection:
+        return source_states(connection, shop.settings, registry)
 
 
 def seen(shop: Shop) -> list[tuple[Any, ...]]:
@@ -137,11 +144,11 @@ def test_nothing_waits_once_it_was_loaded(shop: Shop, monkeypatch: pytest.Monkey
     scan = scan_of(shop, monkeypatch)
     shop.drop("a.csv", "1,ink,2\n")
     assert list(scan.look().waiting) == ["orders"]
-    assert source_states(shop.connection, shop.settings, registry)[0].waiting == 1
+    assert states(shop, registry)[0].waiting == 1
     shop.load()
     monkeypatch.setattr("sluice.orchestration.scan.REGISTRY_SECONDS", 0)
     assert not scan.look().waiting
-    assert source_states(shop.connection, shop.settings, registry)[0].waiting == 0
+    assert states(shop, registry)[0].waiting == 0
     # What is known of it is not asked again, also where there is nobody to ask.
     monkeypatch.setattr("sluice.orchestration.scan.connect", None)
     assert not scan.look().waiting

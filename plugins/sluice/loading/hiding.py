@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sluice.errors import DeliveryError
 from sluice.loading.masks import HIDDEN_RECORD, MARKED_REDACTED, MARKED_UNKNOWN, hidden_reason
@@ -19,7 +20,7 @@ from sluice.reading.reject_exports import MASKED
 from sluice.reading.values import null_words
 from sluice.registry import Source
 from sluice.registry.masking import has_masks
-from sluice.warehouse.rejected_rows import RejectedRow
+from sluice.warehouse.rejected_rows import RejectedRow, Unmended, UnmendedFile
 
 # Reasons of these codes say nothing of what is in a file, where they have no words of their own.
 _SAYS_NOTHING = frozenset(
@@ -80,6 +81,29 @@ def shown_since(
     if reason.endswith(tuple(map(hidden_reason, REJECT_CODES))):  # as it was masked then, too
         return reason
     return f"Record {record}: {hidden_reason(code)}"
+
+
+def shown_entry(source: Source, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of the ledger, with the reason as it may be shown.
+
+    Args:
+        source: whose delivery it is.
+        entry: with reject_reason, reject_code, reject_record and reject_column among its values.
+    """
+    reason = shown_since(
+        source,
+        entry["reject_reason"],
+        code=entry["reject_code"],
+        record=entry["reject_record"],
+        column=entry["reject_column"],
+    )
+    return {**entry, "reject_reason": reason}
+
+
+def shown_unmended(source: Source, unmended: Unmended) -> Unmended:
+    """Files that were rejected and not mended, with the reasons as they may be shown."""
+    shown = tuple(UnmendedFile(**shown_entry(source, vars(file))) for file in unmended.newest)
+    return replace(unmended, newest=shown)
 
 
 class ShownRecords:

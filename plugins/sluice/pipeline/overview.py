@@ -8,8 +8,9 @@ from datetime import datetime
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from sluice.loading.hiding import shown_entry, shown_unmended
 from sluice.loading.pending import list_pending
-from sluice.registry import Registry
+from sluice.registry import Registry, Source
 from sluice.settings import Settings
 from sluice.transforming import pending_loads, pending_publications
 from sluice.warehouse.rejected_rows import Unmended, unmended_files
@@ -89,27 +90,28 @@ def source_states(
                 for refusal in listing.refusals
                 if refusal.source == name
             ),
-            last_load=_last_load(connection, name),
-            rejected=rejected.get(name, Unmended()),
+            last_load=_last_load(connection, source),
+            rejected=shown_unmended(source, rejected.get(name, Unmended())),
         )
-        for name in registry.sources
+        for name, source in registry.sources.items()
     ]
 
 
 LOAD_COLUMNS = """load_id, file_name, outcome, delivery_kind, rows_loaded, rows_rejected,
-    reject_code, reject_reason, loaded_at"""
+    reject_code, reject_reason, reject_record, reject_column, loaded_at"""
 
 
-def _last_load(connection: Connection, source: str) -> dict[str, object] | None:
+def _last_load(connection: Connection, source: Source) -> dict[str, object] | None:
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
+        entry = cursor.execute(
             # Written as a range, so that PostgreSQL takes the index on source and load_id. With "="
             # it walks back over all loads where it believes that most are of this source: 0.2 s
             # a source with a million entries.
             f"select {LOAD_COLUMNS} from ops.loads"  # noqa: S608
             " where source between %s and %s order by source, load_id desc limit 1",
-            (source, source),
+            (source.name, source.name),
         ).fetchone()
+    return entry and shown_entry(source, entry)
 
 
 def pipeline_states(connection: Connection, registry: Registry) -> list[PipelineState]:

@@ -65,7 +65,8 @@ select unmended.*
 from unnest(%(sources)s::text[]) as wanted (source)
 cross join lateral (
     select
-        source, load_id, file_name, reject_code, reject_reason, loaded_at,
+        source, load_id, file_name, reject_code, reject_reason, reject_record, reject_column,
+        loaded_at,
         count(*) over () as files, row_number() over (order by load_id desc) as place
     from (
         select *
@@ -94,6 +95,8 @@ class UnmendedFile:
     file_name: str
     reject_code: str
     reject_reason: str
+    reject_record: int | None
+    reject_column: str | None
     loaded_at: datetime
 
 

@@ -426,7 +426,7 @@ def test_what_is_masked_since_is_not_shown(
     paths = [
         f"/loads/{each}{view}" for each in (load_id, rejected) for view in ("", "/rejects.csv")
     ]
-    for path in paths:
+    for path in (*paths, "/sources/orders"):
         assert "secret" in page.get(path).text
     entry = settings.registry / "sources" / "orders.yml"
     text = entry.read_text()
@@ -440,6 +440,7 @@ def test_what_is_masked_since_is_not_shown(
         assert response.status_code == 200
         assert "secret" not in response.text
         assert "[masked:unknown]" in response.text
+    assert "secret" not in page.get("/sources/orders").text
 
 
 def test_a_broken_pipeline_is_said(page: TestClient, settings: Settings, ledger: Ledger) -> None:

@@ -31,8 +31,7 @@ _LAST_DELIVERIES = """
 select newest.*
 from unnest(%(sources)s::text[]) as wanted (source)
 cross join lateral (
-    select source, load_id, file_name, outcome, delivery_kind, rows_loaded, rows_rejected,
-        reject_reason, loaded_at
+    select source, load_id, file_name, outcome, delivery_kind, rows_loaded, rows_rejected, loaded_at
     from ops.loads
     where loads.source between wanted.source and wanted.source
     order by loads.source, loads.load_id desc
@@ -68,7 +67,7 @@ cross join lateral (
 
 _LOADS = """
 select load_id, file_name, outcome, delivery_kind, rows_loaded, rows_rejected, rows_replaced,
-    reject_reason, loaded_at
+    reject_reason, reject_code, reject_record, reject_column, loaded_at
 from ops.loads
 where source between %(source)s and %(source)s
     and (%(before)s::bigint is null or load_id < %(before)s)

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from psycopg import Connection
 
 from sluice.landing.zone import landing_folder
-from sluice.loading.hiding import ShownRecords, shown_since
+from sluice.loading.hiding import ShownRecords, shown_entry, shown_unmended
 from sluice.loading.kept import is_kept
 from sluice.loading.reject_export import RejectExport
 from sluice.loading.reject_names import suggest_name
@@ -157,14 +157,15 @@ def source(
     declared = seen.source(name)
     look = instance.look()
     with instance.connect() as connection:
-        loads = queries.loads(connection, name, before, PAGE + 1)
+        entries = queries.loads(connection, name, before, PAGE + 1)
+        loads = [shown_entry(declared, entry) for entry in entries]
         recent = queries.recent_loads(connection, [name], SPARKLINE)[name]
         freshness = _freshness(connection, seen, sources=[name])
-        rejected = unmended_files(connection, [name], OF_ATTENTION).get(name)
+        found = unmended_files(connection, [name], OF_ATTENTION).get(name)
     return render(
         request,
         "source.html",
-        rejected=rejected,
+        rejected=found and shown_unmended(declared, found),
         source=declared,
         folder=str(landing_folder(instance.settings, declared)),
         contract=contract_lines(declared),
@@ -217,18 +218,11 @@ def load(
             "published": queries.publications_of_load(connection, load_id, pipelines),
             "can_be_replayed": is_kept(connection, declared, entry["file_name"], load_id),
         }
-    reason = shown_since(
-        declared,
-        entry["reject_reason"],
-        code=entry["reject_code"],
-        record=entry["reject_record"],
-        column=entry["reject_column"],
-    )
     more = len(records) > RECORDS
     return render(
         request,
         "load.html",
-        load=entry | {"reject_reason": reason},
+        load=shown_entry(declared, entry),
         most_counted=MOST_COUNTED,
         may_withdraw=seen.may_start(WITHDRAW_DAG),
         may_replay=seen.may_start(REPLAY_DAG),
