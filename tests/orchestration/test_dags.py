@@ -73,9 +73,11 @@ def test_any_source_wakes_its_pipeline(registry_files: RegistryFiles) -> None:
         for watcher in asset.watchers
     }
     path = "sluice.orchestration.trigger.LandingZoneTrigger"
+    pending = "sluice.orchestration.pending_trigger.PendingTrigger"
     assert watched == {
         "sluice://landing/orders": (path, {"source": "orders"}),
         "sluice://landing/customers": (path, {"source": "customers"}),
+        "sluice://pending/shop": (pending, {"pipeline": "shop"}),
     }
 
 

@@ -40,6 +40,14 @@ def uris(condition: Any) -> set[str]:
     return {asset.uri for asset in condition.objects}
 
 
+def all_of(dag: DAG) -> AssetAll:
+    """All that a pipeline waits for; beside it, what the ledger has wakes it."""
+    every, pending = dag.timetable.asset_condition.objects
+    assert pending.uri == "sluice://pending/shop"
+    assert isinstance(every, AssetAll)
+    return every
+
+
 def test_what_wakes_a_pipeline(registry_files: RegistryFiles) -> None:
     settings = registry_files.settings
     registry_files.pipeline("shop", "orders", "returns")
@@ -47,14 +55,13 @@ def test_what_wakes_a_pipeline(registry_files: RegistryFiles) -> None:
     assert isinstance(with_schedule(settings, "when: any").timetable.asset_condition, AssetAny)
     assert "await" not in build_dags(settings)["shop"].task_ids
     every = with_schedule(settings, "when: all, sources: {returns: {optional: true}}")
-    assert isinstance(every.timetable.asset_condition, AssetAll)
-    assert uris(every.timetable.asset_condition) == {"sluice://landing/orders"}
+    assert uris(all_of(every)) == {"sluice://landing/orders"}
     assert every.get_task("await").downstream_task_ids == {"sense"}
     assert "Runs when there is something new of orders, or by hand." in str(every.doc_md)
     timed = with_schedule(settings, f"{CRON}, timezone: Europe/Vienna").timetable
     assert (timed.expression, str(timed.timezone)) == ("0 6 * * *", "Europe/Vienna")
     both = with_schedule(settings, "when: all, cron: '@daily'")
-    assert uris(both.timetable.asset_condition) == {
+    assert uris(all_of(both)) == {
         "sluice://landing/orders",
         "sluice://landing/returns",
     }
@@ -76,7 +83,7 @@ def test_all_waits_for_the_marts_of_each_pipeline_that_is_read(
     path.write_text(path.read_text() + "reads: [web]\n")
     dag = with_schedule(settings, "when: all")
 
-    landing, marts = dag.timetable.asset_condition.objects
+    landing, marts = all_of(dag).objects
     assert landing.uri == "sluice://landing/orders"
     assert isinstance(marts, AssetAny)
     assert uris(marts) == {"sluice://gold/a", "sluice://gold/b"}

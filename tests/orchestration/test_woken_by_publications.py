@@ -37,7 +37,11 @@ def test_without_sources_it_transforms_what_others_publish(registry_files: Regis
         "transform": {"publish"},
         "publish": set(),
     }
-    assert woken_by(dag) == {"sluice://gold/shop_sales", "sluice://gold/web_sales"}
+    assert woken_by(dag) == {
+        "sluice://gold/shop_sales",
+        "sluice://gold/web_sales",
+        "sluice://pending/both",
+    }
     assert "Runs when shop has published or web has published, or by hand." in dag.doc_md
 
 
@@ -47,5 +51,6 @@ def test_with_sources_it_is_woken_by_deliveries_as_well(registry_files: Registry
         "sluice://landing/orders",
         "sluice://gold/shop_sales",
         "sluice://gold/web_sales",
+        "sluice://pending/both",
     }
     assert "load.orders" in dag.task_ids

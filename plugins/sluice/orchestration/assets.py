@@ -6,6 +6,7 @@ from pathlib import Path
 
 from airflow.sdk import Asset, AssetWatcher
 
+from sluice.orchestration.pending_trigger import PendingTrigger
 from sluice.orchestration.trigger import LandingZoneTrigger
 
 
@@ -18,6 +19,14 @@ def landing_asset(source: str) -> Asset:
         group="landing",
         watchers=[watcher],
     )
+
+
+def pending_asset(pipeline: str) -> Asset:
+    """What the ledger has for a pipeline and no event has told; its watcher makes one of it."""
+    name = f"pending.{pipeline}"
+    watcher = AssetWatcher(name=name, trigger=PendingTrigger(pipeline=pipeline))
+    uri = f"sluice://pending/{pipeline}"
+    return Asset(name=name, uri=uri, group="pending", watchers=[watcher])
 
 
 def bronze_asset(source: str) -> Asset:

@@ -14,7 +14,7 @@ from airflow.sdk import (
 )
 from airflow.sdk.definitions.asset import BaseAsset
 
-from sluice.orchestration.assets import gold_assets, landing_asset
+from sluice.orchestration.assets import gold_assets, landing_asset, pending_asset
 from sluice.pipeline.waiting import awaited_sources
 from sluice.registry import Pipeline
 from sluice.settings import Settings
@@ -63,11 +63,17 @@ def schedule_in_words(pipeline: Pipeline) -> str:
 
 
 def _wakened_by(settings: Settings, pipeline: Pipeline) -> BaseAsset:
-    """Deliveries of its sources and publications of those it reads: any of them, or all."""
+    """Deliveries of its sources and publications of those it reads: any of them, or all.
+
+    What came without an event, by the command line for one, wakes it a little later.
+    """
+    pending = pending_asset(pipeline.name)
     if pipeline.schedule.when == "all":
         deliveries = [landing_asset(source) for source in awaited_sources(pipeline)]
         others = [gold_assets(settings.dbt, other) for other in pipeline.reads]
         # A publication is one of all marts of its pipeline.
-        return AssetAll(*deliveries, *(AssetAny(*marts) for marts in others if marts))
+        return AssetAny(
+            AssetAll(*deliveries, *(AssetAny(*marts) for marts in others if marts)), pending
+        )
     deliveries = [landing_asset(source) for source in pipeline.sources]
-    return AssetAny(*deliveries, *marts_read(settings.dbt, pipeline))
+    return AssetAny(*deliveries, *marts_read(settings.dbt, pipeline), pending)
