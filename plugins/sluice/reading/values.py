@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
 
-from sluice.errors import ConfigError
 from sluice.reading.json_fields import shown
+from sluice.reading.time_formats import TimeFormat
 from sluice.registry import Column, Source, ValueRules
 
 Converter = Callable[[str], str]
@@ -32,8 +32,12 @@ TIME_OF_DAY = re.compile(
 
 ORDERS = {"y": "year", "m": "month", "d": "day"}
 
-# Afternoon, and no two parts alike: what of it a format keeps shows which parts the format has.
-SAMPLE = datetime(2003, 4, 5, 17, 8, 9, tzinfo=UTC)
+# A time of day that a date loses nothing by, as it may stand after a date of another order.
+MIDNIGHT = re.compile(
+    r"[T ](?:00?:00(?::00(?:\.0{1,6})?)?|12:00(?::00(?:\.0{1,6})?)? ?[Aa][Mm])"
+    r"(?: ?(?:Z|UTC|\+00(?::?00)?))?",
+    re.ASCII,
+)
 
 
 def converters(source: Source) -> dict[str, Converter]:
@@ -62,8 +66,9 @@ def _converter(source: Source, name: str, column: Column, rules: ValueRules) -> 
     if column.data_type in NUMBERS and (rules.decimal_separator or rules.thousands_separator):
         return _number(rules.decimal_separator or ".", rules.thousands_separator)
     if column.data_type in MOMENTS and rules.time_format:
-        _refuse_format(source, name, column, rules.time_format)
-        return _by_format(column, rules.time_format)
+        time_format = TimeFormat(rules.time_format)
+        time_format.refuse_gaps(source, name)
+        return lambda text: time_format.read(text, column)
     if column.data_type in DATES and rules.date_order:
         return _by_order(column, rules.date_order)
     if column.data_type == "bool" and (rules.true_values or rules.false_values):
@@ -74,9 +79,13 @@ def _converter(source: Source, name: str, column: Column, rules: ValueRules) -> 
 
 
 def _number(decimal: str, thousands: str | None) -> Converter:
-    """Numbers with the declared separators; groups are of three digits, all of them or none."""
+    """Numbers with the declared separators; groups are of three digits, all of them or none.
+
+    The first group begins with no zero: 0.123 is a fraction to whoever wrote it, whatever the
+    point was declared to be.
+    """
     separator = f"[{SPACES}]" if thousands == " " else re.escape(thousands or "")
-    grouped = rf"\d{{1,3}}(?:{separator}\d{{3}})+|" if thousands else ""
+    grouped = rf"[1-9]\d{{0,2}}(?:{separator}\d{{3}})+|" if thousands else ""
     fraction = re.escape(decimal) + r"(\d+)"
     pattern = re.compile(
         rf"([+-]?)({grouped}\d+)(?:{fraction})?([eE][+-]?\d+)?|([+-]?){fraction}([eE][+-]?\d+)?",
@@ -122,52 +131,12 @@ def _by_order(column: Column, order: str) -> Converter:
         except ValueError:
             raise ValueError(f"{shown(text)} is no day of the calendar ({words}).") from None
         rest = found["rest"]
-        if rest and column.data_type == "date":
-            raise ValueError(f"{shown(text)} has more than a date.")
+        if column.data_type == "date":
+            if rest and not MIDNIGHT.fullmatch(rest):
+                raise ValueError(f"{shown(text)} has more than a date.")
+            return day.isoformat()
         if rest and not TIME_OF_DAY.fullmatch(rest):
             raise ValueError(f"{shown(text)} has no time of day after its date.")
         return f"{day.isoformat()}{rest}"
 
     return convert
-
-
-def _by_format(column: Column, time_format: str) -> Converter:
-    def convert(text: str) -> str:
-        try:
-            moment = datetime.strptime(text.strip(" "), time_format)  # noqa: DTZ007
-        except ValueError:
-            raise ValueError(f"{shown(text)} is not written as {time_format}.") from None
-        if moment.tzinfo is not None and not (column.data_type == "timestamp" and column.timezone):
-            raise ValueError(f"{shown(text)} has a zone, which the column cannot keep.")
-        if column.data_type == "timestamp":
-            return moment.isoformat(sep=" ")
-        if column.data_type == "time":
-            return moment.time().isoformat()
-        if (moment.hour, moment.minute, moment.second, moment.microsecond) != (0, 0, 0, 0):
-            raise ValueError(f"{shown(text)} has a time of day, which a date cannot keep.")
-        return moment.date().isoformat()
-
-    return convert
-
-
-def _refuse_format(source: Source, name: str, column: Column, time_format: str) -> None:
-    """Refuse a format that leaves something open which would have to be guessed."""
-    problem = ""
-    if "%Z" in time_format.replace("%%", ""):
-        problem = "%Z names zones that nothing defines: use %z, an offset"
-    try:
-        kept = datetime.strptime(SAMPLE.strftime(time_format), time_format)  # noqa: DTZ007
-    except ValueError as error:
-        problem = problem or str(error)
-    else:
-        if column.data_type in DATES and kept.date() != SAMPLE.date():
-            problem = problem or "year, month and day are needed"
-        if kept.hour not in (SAMPLE.hour, *(() if column.data_type == "time" else (0,))):
-            problem = problem or "the hour is needed, of 24 (%H) or with %p"
-        if column.data_type == "time" and kept.date() == SAMPLE.date():
-            problem = problem or "a time has no date"
-    if problem:
-        raise ConfigError(
-            f"Column {name} of source {source.name} has time_format {time_format!r}: {problem}.",
-            f"Correct it in registry/sources/{source.name}.yml.",
-        )
