@@ -35,6 +35,9 @@ SCALARS: tuple[Callable[[pa.DataType], bool], ...] = (
 # Nanoseconds beyond a whole microsecond are not kept by PostgreSQL.
 NANOSECONDS = "has nanoseconds, which PostgreSQL would drop: {}."
 
+# Below it every whole number is a float of its own; it itself is also what 2**53 + 1 becomes.
+EXACT = 2**53
+
 # Its offsets have room for any batch.
 TEXT = pa.large_string()
 
@@ -115,8 +118,24 @@ def texts_of(array: pa.Array) -> Texts:
     if _is_temporal(array.type):
         return _moments(array)
     # The nearest decimal of a float with fewer bits is not the value itself.
-    wide = pc.cast(array, pa.float64()) if types.is_floating(array.type) else array
-    return Texts(pc.cast(wide, TEXT))
+    if types.is_floating(array.type):
+        return Texts(_floats(pc.cast(array, pa.float64())))
+    return Texts(pc.cast(array, TEXT))
+
+
+def _floats(array: pa.Array) -> pa.Array:
+    """Whole ones in digits, as far as they are surely those that were meant: 1e+15 is no bigint.
+
+    What holds whole numbers with missing ones among them is a float to pandas.
+    """
+    texts = pc.cast(array, TEXT)
+    is_short = pc.less(pc.abs(array), float(EXACT))
+    is_whole = pc.and_(is_short, pc.equal(pc.floor(array), array))
+    is_digits = pc.and_(is_whole, pc.match_substring(texts, "e"))
+    if not pc.any(is_digits).as_py():
+        return texts
+    whole = pc.cast(pc.if_else(is_digits, array, 0.0), pa.int64())
+    return pc.if_else(is_digits, pc.cast(whole, TEXT), texts)
 
 
 def _strings(array: pa.Array) -> Texts:
