@@ -112,6 +112,20 @@ def test_values_without_a_text_are_rejected_alone() -> None:
     assert json.loads(bad_records(nul)[0].place.raw) == {"name": r"b\x00c"}
 
 
+def test_a_float_is_a_whole_number_only_as_far_as_it_is_exact() -> None:
+    numbers = [5.0, 2.0**53 - 1, 2.0**53, -1e16, None, 1.5, float("inf")]
+    columns = {"x": pa.array(numbers), "y": pa.array(numbers), "z": pa.array([2**60] * 7)}
+    source = source_of("parquet", {"x": "bigint", "y": "decimal", "z": "bigint"})
+    of_file = reader_of(written(columns), source)
+    assert verdicts(of_file) == [(3, "not_exact", "x"), (4, "not_exact", "x")]
+    assert bad_records(of_file)[0].reason == (
+        "x is the float 9007199254740992.0: from 2^53 on, it may stand for another whole number."
+    )
+    assert [fields[0] for _, fields in good_records(of_file)] == [
+        *("5", "9007199254740991", None, "1.5", "inf")
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "type_"),
     [

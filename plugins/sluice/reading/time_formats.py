@@ -64,6 +64,17 @@ class TimeFormat:
             raise ValueError(f"{shown(text)} has a time of day, which a date cannot keep.")
         return moment.date().isoformat()
 
+    def write(self, text: str) -> str:
+        """A moment of ISO 8601 in the format; as it is where the format loses some of it."""
+        try:
+            # A time of day has the date that strptime gives to one.
+            moment = datetime.fromisoformat(f"1900-01-01 {text}" if text[2:3] == ":" else text)
+            written = moment.strftime(self._format)
+            is_whole = datetime.strptime(written, self._format) == moment  # noqa: DTZ007
+        except ValueError:
+            return text
+        return written if is_whole and self._fits(written) else text
+
     def refuse_gaps(self, source: Source, name: str) -> None:
         """Refuse what leaves something open that would have to be guessed.
 
