@@ -25,6 +25,22 @@ COLUMNS = {
 SOURCE = source_of("fixed_width", COLUMNS)
 
 
+def test_a_null_word_is_one_wherever_it_is_aligned() -> None:
+    columns = {
+        "amount": {"data_type": "bigint", "start": 1, "width": 6, "values": {"null_values": ["-"]}},
+        "name": {"data_type": "text", "start": 7, "width": 7},
+    }
+    source = source_of("fixed_width", columns, values={"null_values": ["NULL", "  n/a"]})
+    data = b"     -   NULL\n-     NULL   \n  NULL  NULLy\n    12    n/a\n     2  n/a  \n"
+    assert good_records(reader_of(data, source)) == [
+        (1, ("-", "NULL")),
+        (2, ("-", "NULL")),
+        (3, ("  NULL", "  NULLy")),  # null words of the column itself go before the source's
+        (4, ("    12", "    n/a")),
+        (5, ("     2", "  n/a")),
+    ]
+
+
 def test_fields_are_cut_at_their_places() -> None:
     data = "   1 Köln \r\n   2 a b  \n     \u3042    \n     \t\u00a0   ".encode()
     reader = reader_of(data, SOURCE)

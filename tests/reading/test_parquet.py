@@ -46,6 +46,15 @@ MOMENT = datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=timezone(timedelta(hour
         ([1, -(2**63), None], pa.int64(), ["1", "-9223372036854775808", None]),
         ([2**64 - 1], pa.uint64(), ["18446744073709551615"]),
         ([0.1, 1e300, 5.0, float("inf")], pa.float64(), ["0.1", "1e+300", "5", "inf"]),
+        (
+            [1e10, None, -999999999999999.0, 2.0**53 - 1, 2.0**53, 1e16, -0.0, 12345678901.5],
+            pa.float64(),
+            [
+                *("10000000000", None, "-999999999999999", "9007199254740991"),
+                *("9.007199254740992e+15", "1e+16", "-0", "1.23456789015e+10"),
+            ],
+        ),
+        ([1e12, 16777217.0], pa.float32(), ["999999995904", "16777216"]),
         ([0.1], pa.float32(), ["0.10000000149011612"]),
         ([Decimal("12.10"), Decimal("-0.01")], pa.decimal128(12, 2), ["12.10", "-0.01"]),
         ([Decimal(10) ** 60], pa.decimal256(76, 2), ["1" + "0" * 60 + ".00"]),
@@ -101,6 +110,20 @@ def test_values_without_a_text_are_rejected_alone() -> None:
     nul = reader({"name": pa.array(["a", "b\0c"])})
     assert verdicts(nul) == [(2, "nul_byte", "name")]
     assert json.loads(bad_records(nul)[0].place.raw) == {"name": r"b\x00c"}
+
+
+def test_a_float_is_a_whole_number_only_as_far_as_it_is_exact() -> None:
+    numbers = [5.0, 2.0**53 - 1, 2.0**53, -1e16, None, 1.5, float("inf")]
+    columns = {"x": pa.array(numbers), "y": pa.array(numbers), "z": pa.array([2**60] * 7)}
+    source = source_of("parquet", {"x": "bigint", "y": "decimal", "z": "bigint"})
+    of_file = reader_of(written(columns), source)
+    assert verdicts(of_file) == [(3, "not_exact", "x"), (4, "not_exact", "x")]
+    assert bad_records(of_file)[0].reason == (
+        "x is the float 9007199254740992.0: from 2^53 on, it may stand for another whole number."
+    )
+    assert [fields[0] for _, fields in good_records(of_file)] == [
+        *("5", "9007199254740991", None, "1.5", "inf")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ GERMAN = {"decimal_separator": ",", "thousands_separator": "."}
         ("-1.234", GERMAN, "-1234"),
         ("+0,50", GERMAN, "+0.50"),
         (",5", GERMAN, "0.5"),
+        ("0,123", GERMAN, "0.123"),
+        ("007", GERMAN, "007"),
+        ("100.000", GERMAN, "100000"),
         (" 12 ", GERMAN, "12"),
         ("1,5e3", GERMAN, "1.5e3"),
         ("1,234,567.8900", {"thousands_separator": ","}, "1234567.8900"),
@@ -54,6 +57,12 @@ def test_numbers(text: str, rules: dict[str, str], expected: str) -> None:
         ("1,234.5", GERMAN),
         ("1.5", GERMAN),
         (".123", GERMAN),
+        ("0.123", GERMAN),
+        ("00.123", GERMAN),
+        ("0.123,5", GERMAN),
+        ("-0.500", GERMAN),
+        ("012.345", GERMAN),
+        ("0,123", {"thousands_separator": ","}),
         ("1,2,3", GERMAN),
         ("5,", GERMAN),
         (",", GERMAN),
@@ -91,6 +100,10 @@ def test_any_number_comes_back(number: Any, grouped: bool) -> None:
         ("31.12.2026T23:59+02:00", "dmy", "timestamp", "2026-12-31T23:59+02:00"),
         ("12/31/2026 11:59 PM", "mdy", "timestamp", "2026-12-31 11:59 PM"),
         ("31.12.2026", "dmy", "timestamp", "2026-12-31"),
+        ("31.12.2026 00:00", "dmy", "date", "2026-12-31"),
+        ("31.12.2026 00:00:00", "dmy", "date", "2026-12-31"),
+        ("31122026T00:00:00.000Z", "dmy", "date", "2026-12-31"),
+        ("12/31/2026 12:00:00 AM", "mdy", "date", "2026-12-31"),
     ],
 )
 def test_dates_by_order(text: str, order: str, data_type: str, expected: str) -> None:
@@ -108,6 +121,10 @@ def test_dates_by_order(text: str, order: str, data_type: str, expected: str) ->
         ("٣١.12.2026", "dmy", "date", "is no date"),
         ("yesterday", "dmy", "date", "is no date"),
         ("31.12.2026 10:00", "dmy", "date", "more than a date"),
+        ("31.12.2026 00:00:01", "dmy", "date", "more than a date"),
+        ("31.12.2026 00:00:00.0000001", "dmy", "date", "more than a date"),
+        ("31.12.2026 00:00 +02", "dmy", "date", "more than a date"),
+        ("12/31/2026 12:00 PM", "mdy", "date", "more than a date"),
         ("31.12.2026 noon", "dmy", "timestamp", "no time of day"),
         ("31.12.2026 10:00:00.1234567", "dmy", "timestamp", "no time of day"),
     ],
@@ -134,6 +151,16 @@ def test_any_date_comes_back(day: date, separator: str) -> None:
         ("20261231T170509+0200", "%Y%m%dT%H%M%S%z", "timestamp", "2026-12-31 17:05:09+02:00"),
         ("20261231", "%Y%m%d", "timestamp", "2026-12-31 00:00:00"),
         ("1705", "%H%M", "time", "17:05:00"),
+        ("1.2.2026", "%d.%m.%Y", "date", "2026-02-01"),
+        ("9:5", "%H:%M", "time", "09:05:00"),
+        ("2026001", "%Y%j", "date", "2026-01-01"),
+        ("260102", "%y%m%d", "date", "2026-01-02"),
+        ("20260102030405000006", "%Y%m%d%H%M%S%f", "timestamp", "2026-01-02 03:04:05.000006"),
+        ("03:04:05.6", "%H:%M:%S.%f", "time", "03:04:05.600000"),
+        ("1Feb2026", "%d%b%Y", "date", "2026-02-01"),
+        ("0905PM", "%I%M%p", "time", "21:05:00"),
+        ("1.2.2026 5+0200", "%d.%m.%Y %H%z", "timestamp", "2026-02-01 05:00:00+02:00"),
+        ("100% 01022026", "100%% %d%m%Y", "date", "2026-02-01"),
     ],
 )
 def test_times_by_format(text: str, time_format: str, data_type: str, expected: str) -> None:
@@ -151,6 +178,40 @@ def test_times_by_format(text: str, time_format: str, data_type: str, expected: 
 def test_times_that_are_not_written_as_declared(text: str, column: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         convert(text, column["data_type"], time_format="%d.%m.%Y")
+
+
+@pytest.mark.parametrize(
+    ("text", "time_format", "data_type"),
+    [
+        ("1022026", "%d%m%Y", "date"),  # it was 01022026, or 10022026
+        ("2026123", "%Y%m%d", "date"),
+        ("12345", "%H%M%S", "time"),
+        ("2026010230405", "%Y%m%d%H%M%S", "timestamp"),
+        ("202611", "%Y%j", "date"),
+        ("1234567", "%H%M%S%f", "time"),  # 12:34:56.7, or 01:23:45.67
+        ("905PM", "%I%M%p", "time"),
+        ("at 131", "at %H1%M", "time"),
+        ("1 22026", "%d%m%Y", "date"),
+        ("\u0661.2.2026", "%d.%m.%Y", "date"),
+    ],
+)
+def test_numbers_that_meet_have_all_of_their_digits(
+    text: str, time_format: str, data_type: str
+) -> None:
+    with pytest.raises(ValueError, match="is not written as"):
+        convert(text, data_type, time_format=time_format)
+
+
+@given(st.datetimes(datetime(1000, 1, 1)), st.data())  # noqa: DTZ001
+def test_a_packed_moment_that_has_lost_a_zero_is_no_other(moment: datetime, data: Any) -> None:
+    time_format = "%Y%m%d%H%M%S%f"
+    text = moment.strftime(time_format)
+    assert datetime.fromisoformat(convert(text, "timestamp", time_format=time_format)) == moment
+    zeros = [place for place, sign in enumerate(text) if sign == "0"]
+    if zeros:
+        place = data.draw(st.sampled_from(zeros))
+        with pytest.raises(ValueError, match="is not written as"):
+            convert(text[:place] + text[place + 1 :], "timestamp", time_format=time_format)
 
 
 def test_nothing_of_a_time_is_dropped() -> None:
@@ -175,6 +236,8 @@ def test_nothing_of_a_time_is_dropped() -> None:
         ("%M:%S", "time", "of 24"),
         ("%Y-%m-%d %H:%M", "time", "a time has no date"),
         ("%Y-%m-%d %H:%M %Z", "timestamp", "%Z names zones"),
+        ("%x %X", "timestamp", "%x is another format in each language"),
+        ("%c", "timestamp", "%c is another format in each language"),
         ("%Y-%m-%d %Q", "date", "bad directive"),
     ],
 )

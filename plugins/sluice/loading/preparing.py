@@ -12,7 +12,8 @@ from sluice.loading.variants import variant_name
 from sluice.reading import headers
 from sluice.reading.fields import ColumnRecords
 from sluice.reading.records import BadRecord, Batch, Place
-from sluice.reading.values import converters, null_words
+from sluice.reading.typed_values import TypedValue
+from sluice.reading.values import converters, null_words, writers
 from sluice.registry import Source
 from sluice.registry.file_names import values_in_name
 
@@ -75,6 +76,11 @@ class Preparation:
         self._picked = None if positions == list(range(len(names))) else positions
         words, converting = null_words(source), converters(source)
         self._null_words = words
+        self._writers = {
+            self._position[name]: (words.get(name, frozenset()), write)
+            for name, write in writers(source).items()
+            if name in self._position
+        }
         self._steps = [
             (index, name, words.get(name, frozenset()), converting.get(name), masks.get(name))
             for index, name in enumerate(self._filled)
@@ -176,12 +182,26 @@ class Preparation:
     ) -> BadRecord:
         """A record of a batch as a rejected one."""
         record = BadRecord(batch.places(index), code, reason, column, tuple(batch.fields[index]))
-        return self.masked(record)
+        return self.kept(record)
 
-    def masked(self, record: BadRecord) -> BadRecord:
-        """The record without the values of masked columns."""
-        if not self._masks:
+    def kept(self, record: BadRecord) -> BadRecord:
+        """A rejected record as it is kept: all values as texts, without those of masked columns."""
+        return self._masked(self._as_texts(record)) if self._masks else self._as_texts(record)
+
+    def _as_texts(self, record: BadRecord) -> BadRecord:
+        """The record as it has to come back from an export, where nothing has a type of its own."""
+        fields = record.fields
+        if not self._writers or fields is None or len(fields) != len(self._names):
             return record
+        texts = list(fields)
+        for position, (words, write) in self._writers.items():
+            value = texts[position]
+            if isinstance(value, TypedValue) and value not in words:
+                texts[position] = write(value)
+        return replace(record, fields=tuple(texts))
+
+    def _masked(self, record: BadRecord) -> BadRecord:
+        """The record without the values of masked columns."""
         place, fields = record.place, record.fields
         meaning = hidden_reason(record.code)
         if fields is None or len(fields) != len(self._names):

@@ -96,7 +96,7 @@ class TolerantLoad:
         sieve = _sieve(self._source, self._preparation.columns)
         for batch in self._reader.batches():
             indexes, rows, unfit = self._preparation.rows(batch)
-            bad = [self._preparation.masked(record) for record in batch.bad] + unfit
+            bad = [self._preparation.kept(record) for record in batch.bad] + unfit
             everything = partial(_Rows.of, batch, indexes, rows)
             if sieve is None or not rows:
                 yield _Ready(bad, b"", everything(), everything)

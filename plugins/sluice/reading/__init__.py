@@ -61,7 +61,7 @@ def _reader(opener: Opener, source: Source) -> Reader:
         case "parquet":
             from sluice.reading.parquet import ParquetReader
 
-            return ParquetReader(opener)
+            return ParquetReader(opener, source)
         case "excel":
             from sluice.reading.excel import ExcelReader
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from pyarrow import types
 
 from sluice.reading.fields import ColumnRecords, Fields
+from sluice.reading.typed_values import TypedBoolean, TypedMoment, TypedNumber, TypedValue
 
 TEXTS: tuple[Callable[[pa.DataType], bool], ...] = (
     types.is_string,
@@ -34,6 +35,11 @@ SCALARS: tuple[Callable[[pa.DataType], bool], ...] = (
 
 # Nanoseconds beyond a whole microsecond are not kept by PostgreSQL.
 NANOSECONDS = "has nanoseconds, which PostgreSQL would drop: {}."
+
+UNCERTAIN = "is the float {!r}: from 2^53 on, it may stand for another whole number."
+
+# Below it every whole number is a float of its own; it itself is also what 2**53 + 1 becomes.
+EXACT = 2**53
 
 # Its offsets have room for any batch.
 TEXT = pa.large_string()
@@ -99,6 +105,17 @@ def _is_one_of(kinds: tuple[Callable[[pa.DataType], bool], ...], data_type: pa.D
     return any(is_kind(data_type) for is_kind in kinds)
 
 
+def kind_of(data_type: pa.DataType) -> type[TypedValue] | None:
+    """The kind of a column's values; None where they are texts, or of no kind that is converted."""
+    if types.is_dictionary(data_type):
+        return kind_of(data_type.value_type)
+    if _is_one_of((types.is_integer, types.is_floating, types.is_decimal), data_type):
+        return TypedNumber
+    if _is_temporal(data_type) or types.is_date(data_type):
+        return TypedMoment
+    return TypedBoolean if types.is_boolean(data_type) else None
+
+
 def texts_of(array: pa.Array) -> Texts:
     """The values of a column of a type that ``can_be_text``."""
     if types.is_dictionary(array.type):
@@ -115,8 +132,36 @@ def texts_of(array: pa.Array) -> Texts:
     if _is_temporal(array.type):
         return _moments(array)
     # The nearest decimal of a float with fewer bits is not the value itself.
-    wide = pc.cast(array, pa.float64()) if types.is_floating(array.type) else array
-    return Texts(pc.cast(wide, TEXT))
+    if types.is_floating(array.type):
+        return Texts(_floats(pc.cast(array, pa.float64())))
+    return Texts(pc.cast(array, TEXT))
+
+
+def _floats(array: pa.Array) -> pa.Array:
+    """Whole ones in digits, as far as they are surely those that were meant: 1e+15 is no bigint.
+
+    What holds whole numbers with missing ones among them is a float to pandas.
+    """
+    texts = pc.cast(array, TEXT)
+    is_short = pc.less(pc.abs(array), float(EXACT))
+    is_whole = pc.and_(is_short, pc.equal(pc.floor(array), array))
+    is_digits = pc.and_(is_whole, pc.match_substring(texts, "e"))
+    if not pc.any(is_digits).as_py():
+        return texts
+    whole = pc.cast(pc.if_else(is_digits, array, 0.0), pa.int64())
+    return pc.if_else(is_digits, pc.cast(whole, TEXT), texts)
+
+
+def uncertain_wholes(array: pa.Array) -> dict[int, NoText]:
+    """The places of floats that may stand for another whole number than their own."""
+    if not types.is_floating(array.type):
+        return {}
+    numbers = pc.cast(array, pa.float64())
+    is_large = pc.and_(pc.greater_equal(pc.abs(numbers), float(EXACT)), pc.is_finite(numbers))
+    return {
+        index: NoText("not_exact", UNCERTAIN.format(numbers[index].as_py()))
+        for index in pc.indices_nonzero(is_large).to_pylist()
+    }
 
 
 def _strings(array: pa.Array) -> Texts:
@@ -217,24 +262,38 @@ class ArrowRecords(ColumnRecords):
         arrays: the columns.
     """
 
-    def __init__(self, arrays: Sequence[pa.Array]) -> None:
-        """Take columns of ``TEXT``, of equal length."""
+    def __init__(
+        self, arrays: Sequence[pa.Array], kinds: Mapping[int, type[TypedValue]] | None = None
+    ) -> None:
+        """Take columns of ``TEXT``, of equal length; ``kinds`` marks the values of some."""
         self.arrays = arrays
+        self._kinds = kinds or {}
 
     @cached_property
     def columns(self) -> Sequence[Sequence[str | None]]:  # type: ignore[override]
         """The values of each field, as Python's."""
-        return [array.to_pylist() for array in self.arrays]
+        columns = [array.to_pylist() for array in self.arrays]
+        for position, kind in self._kinds.items():
+            columns[position] = [value and kind(value) for value in columns[position]]
+        return columns
 
     def __len__(self) -> int:
         return len(self.arrays[0])
 
     def _record(self, index: int) -> Fields:
-        return tuple(array[index].as_py() for array in self.arrays)
+        fields = [array[index].as_py() for array in self.arrays]
+        for position, kind in self._kinds.items():
+            fields[position] = fields[position] and kind(fields[position])
+        return tuple(fields)
 
     def pick(self, positions: Sequence[int]) -> ArrowRecords:
         """The same records with the fields at some positions only."""
-        return ArrowRecords([self.arrays[position] for position in positions])
+        kinds = {
+            place: self._kinds[position]
+            for place, position in enumerate(positions)
+            if position in self._kinds
+        }
+        return ArrowRecords([self.arrays[position] for position in positions], kinds)
 
     def joined(self, numbers: Sequence[int]) -> tuple[str, int]:
         """As ``ColumnRecords`` has it, at the speed of Arrow."""

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from sluice.errors import DeliveryError
+from sluice.reading.excel_cells import Cell, CellColumn, cell_columns, shown
 from sluice.reading.excel_program import MEMORY_BYTES
 from sluice.reading.records import BadRecord, Batch, Opener, Place
 from sluice.registry import Source
@@ -30,21 +31,14 @@ ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "LANG", "SYSTEMROOT")
 
 PLUGINS = Path(__file__).resolve().parents[2]
 
-# A value, an empty cell, or what stands in place of a value: the name of an error, or a formula
-# whose result is not stored.
-Cell = str | None | list[str]
-
-NO_RESULT = "a formula whose result is not stored: open the file in Excel and save it"
-
 
 class ExcelReader:
     """The records of one sheet: the rows below its header row, by the columns named in that.
 
-    Whole numbers have no fraction, as Excel has no integers. Dates and times are written as in
-    ISO 8601. Rows after the last with a value are no records; an empty row before it is a bad one,
-    but in a sheet of one column, where it is a missing value. A row with a value in a column that
-    the header does not name is ragged. A record's line is the number of its row in the sheet; its
-    raw text is its cells as CSV.
+    How values are written is said in ``excel_cells``. Rows after the last with a value are no
+    records; an empty row before it is a bad one, but in a sheet of one column, where it is a
+    missing value. A row with a value in a column that the header does not name is ragged. A
+    record's line is the number of its row in the sheet; its raw text is its cells as CSV.
 
     Attributes:
         names: the names in the header row.
@@ -58,24 +52,26 @@ class ExcelReader:
             DeliveryError: it is no workbook, is encrypted, too large, or has no such sheet or row.
         """
         layout = source.excel
+        self._source = source
         self._header_row = layout.header_row
         # Closed with the reader; it has no name that could be left behind.
         self._sheet = tempfile.TemporaryFile()  # noqa: SIM115
         with opener() as stream:
             _read_sheet(stream, layout.sheet, self._sheet)
         header = next(self._rows(layout.header_row), None)
-        if header is None or not any(header):
+        if header is None or _is_empty(header):
             raise DeliveryError(
                 f"Row {layout.header_row} of the sheet, which should name the columns, is empty.",
                 code="no_header",
                 remedy="Correct excel.header_row or excel.sheet in the registry.",
             )
-        wrong = next((cell[0] for cell in header if isinstance(cell, list)), None)
-        if wrong is not None:
-            what = NO_RESULT if wrong.startswith("=") else f"the error {wrong}"
-            raise DeliveryError(f"The header has {what} in place of a name.", code="no_header")
+        problem = next(filter(None, map(CellColumn().problem, header)), None)
+        if problem is not None:
+            raise DeliveryError(
+                f"The header has {problem[1]} in place of a name.", code="no_header"
+            )
         self._columns = [index for index, cell in enumerate(header) if cell is not None]
-        self.names = tuple(str(header[index]) for index in self._columns)
+        self.names = tuple(shown(header[index]) for index in self._columns)
         which = repr(layout.sheet) if isinstance(layout.sheet, str) else f"number {layout.sheet}"
         note = f"Sheet {which}; the header is its row {layout.header_row}."
         self.notes: tuple[str, ...] = (note,)
@@ -83,11 +79,12 @@ class ExcelReader:
     def batches(self) -> Iterator[Batch]:
         """The records from the first to the last."""
         first = 1
+        columns = cell_columns(self.names, self._source)
         for rows in self._groups():
-            yield self._batch(rows, first)
+            yield self._batch(rows, columns, first)
             first += len(rows)
 
-    def _batch(self, rows: list[list[Cell]], first: int) -> Batch:
+    def _batch(self, rows: list[list[Cell]], columns: Sequence[CellColumn], first: int) -> Batch:
         def place(number: int) -> Place:
             raw = _as_csv(rows[number - first])
             return Place(number, raw, line=self._header_row + number)
@@ -97,8 +94,13 @@ class ExcelReader:
         bad: list[BadRecord] = []
         for number, row in enumerate(rows, start=first):
             values = [row[index] if index < len(row) else None for index in self._columns]
-            texts = tuple([cell[0] if isinstance(cell, list) else cell for cell in values])
-            verdict = self._verdict(row, values)
+            texts = tuple(
+                [
+                    cell if cell is None or isinstance(cell, str) else column.text(cell)
+                    for column, cell in zip(columns, values, strict=True)
+                ]
+            )
+            verdict = self._verdict(row, values, texts, columns)
             if verdict is None:
                 numbers.append(number)
                 fields.append(texts)
@@ -107,7 +109,11 @@ class ExcelReader:
         return Batch(numbers, fields, lambda index: place(numbers[index]), bad)
 
     def _verdict(
-        self, row: Sequence[Cell], values: Sequence[Cell]
+        self,
+        row: Sequence[Cell],
+        values: Sequence[Cell],
+        texts: Sequence[str | None],
+        columns: Sequence[CellColumn],
     ) -> tuple[str, str, str | None] | None:
         """The code, the reason and the column of what is wrong with a row; None for nothing."""
         if not row and len(self.names) > 1:
@@ -121,16 +127,18 @@ class ExcelReader:
                 for index, cell in enumerate(row)
                 if cell is not None and index not in named_columns
             )
-            column = _letters(index)
-            reason = f"There is a value in column {column}, which the header does not name."
+            reason = (
+                f"There is a value in column {_letters(index)}, which the header does not name."
+            )
             return "ragged_row", reason, None
-        for name, value in zip(self.names, values, strict=True):
-            if isinstance(value, list):
-                is_formula = value[0].startswith("=")
-                what = f"{NO_RESULT} ({value[0]})" if is_formula else f"the error {value[0]}"
-                return "wrong_type", f"{name} is {what}.", name
-            if value is not None and "\0" in value:
-                return "nul_byte", f"{name} has a NUL character.", name
+        for name, value, text, column in zip(self.names, values, texts, columns, strict=True):
+            if isinstance(value, str):
+                if "\0" in value:
+                    return "nul_byte", f"{name} has a NUL character.", name
+            elif isinstance(value, list) or text is None:
+                problem = column.problem(value)
+                if problem is not None:
+                    return problem[0], f"{name} is {problem[1]}.", name
         return None
 
     def _groups(self) -> Iterator[list[list[Cell]]]:
@@ -138,7 +146,7 @@ class ExcelReader:
         group: list[list[Cell]] = []
         empty = 0
         for row in self._rows(self._header_row + 1):
-            if not any(row):
+            if _is_empty(row):
                 empty += 1
                 continue
             group += [[] for _ in range(empty)]
@@ -152,7 +160,7 @@ class ExcelReader:
 
     def _rows(self, first: int) -> Iterator[list[Cell]]:
         """The sheet's rows from a number on."""
-        decode = msgspec.json.Decoder(list[str | list[str] | None]).decode
+        decode = msgspec.json.Decoder(list[Cell]).decode
         # Another stream on the same file, so that each pass has a position of its own.
         with open(os.dup(self._sheet.fileno()), "rb") as lines:  # noqa: PTH123
             lines.seek(0)
@@ -206,10 +214,13 @@ def _too_large(how_much: str) -> DeliveryError:
     )
 
 
+def _is_empty(row: Sequence[Cell]) -> bool:
+    return row.count(None) == len(row)
+
+
 def _as_csv(row: Sequence[Cell]) -> str:
     text = io.StringIO()
-    cells = [cell[0] if isinstance(cell, list) else cell for cell in row]
-    csv.writer(text, lineterminator="").writerow(cells)
+    csv.writer(text, lineterminator="").writerow(map(shown, row))
     return text.getvalue()
 
 

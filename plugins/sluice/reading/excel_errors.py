@@ -1,9 +1,10 @@
-"""Which cells of a sheet have no value, but are not empty: calamine gives them as empty ones.
+"""Which cells of a sheet are not what calamine gives for them.
 
-They are errors such as #N/A, and formulas whose results are not stored, as libraries write them
-that cannot calculate; Excel does when it opens the file.
+Errors such as #N/A, and formulas whose results are not stored, as libraries write them that cannot
+calculate (Excel does when it opens the file), are empty to it; a time of day that is less than half
+a millisecond before midnight is midnight.
 
-Runs in the process of ``excel_program`` and imports nothing of Sluice.
+Runs in the process of ``excel_program``, and imports what runs there.
 """
 
 from __future__ import annotations
@@ -12,13 +13,22 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import BinaryIO
 from xml.parsers import expat
 
-# The row and the column of a cell, from 0.
-Cell = tuple[int, int]
+from sluice.reading.excel_binary import (
+    ERROR,
+    FORMULA,
+    WRAPPED,
+    Cell,
+    Found,
+    is_wrapped,
+    of_xls,
+    of_xlsb,
+    relation_of_xlsb,
+)
 
 PIECE_BYTES = 1 << 18
 
@@ -42,18 +52,6 @@ MOST_REPEATED = 1 << 21
 LONGEST_TAG = 1 << 16
 LONGEST_SIGN = 256
 
-# The codes of both binary formats.
-ERROR_NAMES = {
-    0x00: "#NULL!",
-    0x07: "#DIV/0!",
-    0x0F: "#VALUE!",
-    0x17: "#REF!",
-    0x1D: "#NAME?",
-    0x24: "#NUM!",
-    0x2A: "#N/A",
-    0x2B: "#GETTING_DATA",
-}
-
 # An error, or what a formula looks like that no value follows. Patterns that begin with what is
 # rare take half the time of one for all: 0.6 s for the 73 MB of 200,000 rows, 0.2 s of them for
 # formulas.
@@ -62,6 +60,7 @@ XLSX_SIGNS = (
     re.compile(rb"""\st=["']e["']"""),
     re.compile(rb"</(?:\w+:)?f>" + XLSX_NO_RESULT),
     re.compile(rb"/>" + XLSX_NO_RESULT),
+    re.compile(rb">\s*(?:0?\.9999999|9\.9999999[0-9]*[eE]-0?1)"),
 )
 XLSX_ZERO = (
     re.compile(rb"</(?:\w+:)?f>\s*<(?:\w+:)?v>0</"),
@@ -73,15 +72,9 @@ ODS_SIGNS = (
 )
 CELL_NAME = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
-# Record types of xlsb: [MS-XLSB] 2.3.
-XLSB_ROW, XLSB_CELL_ERROR, XLSB_FORMULA_ERROR, XLSB_SHEET = 0, 3, 11, 156
 
-# Record types of xls: [MS-XLS] 2.3.
-XLS_FORMULA, XLS_EOF, XLS_SHEET, XLS_CELL_ERROR, XLS_BEGIN = 0x06, 0x0A, 0x85, 0x205, 0x809
-
-
-def cells_without_value(file: BinaryIO, sheet: int) -> dict[Cell, str]:
-    """The cells of a sheet that hold an error, or a formula without its result.
+def other_cells(file: BinaryIO, sheet: int) -> dict[Cell, Found]:
+    """The cells of a sheet that hold an error, a formula without its result, or nearly a whole day.
 
     The formulas of xlsb and xls have a result always; a program that wrote an empty text as that
     of all formulas cannot be told from formulas that are empty.
@@ -91,17 +84,21 @@ def cells_without_value(file: BinaryIO, sheet: int) -> dict[Cell, str]:
         sheet: the sheet's number, from 0.
 
     Returns:
-        By its place, the name of the error, or the formula from its equals sign.
+        By its place, which of these it is, with the name of the error, the formula from its equals
+        sign, or the number: a time of day only where the cell is shown as one.
     """
     file.seek(0)
     if not zipfile.is_zipfile(file):
-        return dict(_of_xls(_workbook_stream(file), sheet))
+        return dict(of_xls(file, sheet))
     with zipfile.ZipFile(file) as archive:
         names = set(archive.namelist())
         if "content.xml" in names:
             return _of_xml(archive, "content.xml", ODS_SIGNS, _OdsCells(sheet))
         if "xl/workbook.bin" in names:
-            return dict(_of_xlsb(archive, sheet))
+            with archive.open("xl/workbook.bin") as stream:
+                relation = relation_of_xlsb(stream.read, sheet)
+            with archive.open(_part_of(archive, "workbook.bin", relation)) as stream:
+                return dict(of_xlsb(stream.read))
         part = _xlsx_part(archive, sheet)
         if part not in names:
             return {}
@@ -116,7 +113,7 @@ def _of_xml(
     part: str,
     signs: Sequence[re.Pattern[bytes]],
     cells: _XlsxCells | _OdsCells,
-) -> dict[Cell, str]:
+) -> dict[Cell, Found]:
     if not _has(archive, part, signs):  # which is far quicker than to parse it
         return {}
     parser = expat.ParserCreate()
@@ -187,7 +184,7 @@ class _Cells:
     """What following the cells of a sheet finds, and the text of the element that it is in."""
 
     def __init__(self) -> None:
-        self.found: dict[Cell, str] = {}
+        self.found: dict[Cell, Found] = {}
         self._value: list[str] | None = None
 
     def text(self, data: str) -> None:
@@ -235,14 +232,23 @@ class _XlsxCells(_Cells):
     def _keep(self) -> None:
         place = self._row, self._column
         if self._type == "e" and self._result:
-            self.found[place] = self._result
+            self.found[place] = ERROR, self._result
         elif self._formula is not None and not self._has_result():
-            self.found[place] = self._formula
+            self.found[place] = FORMULA, self._formula
+        elif self._type in ("", "n") and self._result and _is_wrapped(self._result):
+            self.found[place] = WRAPPED, self._result
 
     def _has_result(self) -> bool:
         # Excel writes the result of ="" as an empty text, with its type.
         is_text = self._type in ("str", "inlineStr")
         return self._result is not None and (is_text or self._result not in self._no_results)
+
+
+def _is_wrapped(text: str) -> bool:
+    try:
+        return is_wrapped(float(text))
+    except ValueError:  # calamine says what is wrong with it
+        return False
 
 
 def _column_number(letters: str) -> int:
@@ -290,110 +296,14 @@ class _OdsCells(_Cells):
             self._row += self._rows
         elif local in ("table-cell", "covered-table-cell"):
             if self._value is not None:
-                self._keep(self._formula or "".join(self._value))
+                error = ERROR, "".join(self._value)
+                self._keep((FORMULA, self._formula) if self._formula else error)
                 self._value = None
             self._column += self._columns
 
-    def _keep(self, name: str) -> None:
+    def _keep(self, found: Found) -> None:
         if self._rows * self._columns > MOST_REPEATED:
-            raise ValueError(f"{name} stands in {self._rows * self._columns} cells")
+            raise ValueError(f"{found[1]} stands in {self._rows * self._columns} cells")
         for row in range(self._row, self._row + self._rows):
             for column in range(self._column, self._column + self._columns):
-                self.found[row, column] = name
-
-
-def _of_xlsb(archive: zipfile.ZipFile, sheet: int) -> Iterator[tuple[Cell, str]]:
-    with archive.open("xl/workbook.bin") as stream:
-        sheets = [data for kind, data in _xlsb_records(stream.read) if kind == XLSB_SHEET]
-    # Two numbers, then the relation's name: its length in characters, and UTF-16.
-    length = struct.unpack_from("<I", sheets[sheet], 8)[0]
-    relation = sheets[sheet][12 : 12 + 2 * length].decode("utf-16-le")
-    row = 0
-    with archive.open(_part_of(archive, "workbook.bin", relation)) as stream:
-        for kind, data in _xlsb_records(stream.read):
-            if kind == XLSB_ROW:
-                row = struct.unpack_from("<I", data)[0]
-            elif kind in (XLSB_CELL_ERROR, XLSB_FORMULA_ERROR):
-                yield (row, struct.unpack_from("<I", data)[0]), _error_name(data[8])
-
-
-def _xlsb_records(read: Callable[[int], bytes]) -> Iterator[tuple[int, bytes]]:
-    """The type and the data of each record; both numbers are in groups of seven bits."""
-    while first := read(1):
-        kind = first[0] if first[0] < 0x80 else first[0] & 0x7F | read(1)[0] << 7
-        size = 0
-        for shift in range(0, 28, 7):
-            byte = read(1)[0]
-            size |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
-        yield kind, read(size)
-
-
-def _error_name(code: int) -> str:
-    return ERROR_NAMES.get(code, f"error {code}")
-
-
-def _of_xls(data: bytes, sheet: int) -> Iterator[tuple[Cell, str]]:
-    starts = [
-        struct.unpack_from("<I", record)[0]
-        for kind, record in _xls_records(data, 0)
-        if kind == XLS_SHEET
-    ]
-    for kind, record in _xls_records(data, starts[sheet]):
-        if kind == XLS_CELL_ERROR and record[7] == 1:
-            yield struct.unpack_from("<HH", record), _error_name(record[6])
-        # A formula's result that is no number says so in its last two bytes.
-        elif kind == XLS_FORMULA and record[12:14] == b"\xff\xff" and record[6] == 2:
-            yield struct.unpack_from("<HH", record), _error_name(record[8])
-
-
-def _xls_records(data: bytes, start: int) -> Iterator[tuple[int, bytes]]:
-    """The type and the data of each record of a part of the stream; parts can hold parts."""
-    depth = 0
-    while start + 4 <= len(data):
-        kind, size = struct.unpack_from("<HH", data, start)
-        depth += (kind == XLS_BEGIN) - (kind == XLS_EOF)
-        if depth == 1:
-            yield kind, data[start + 4 : start + 4 + size]
-        if depth <= 0:
-            return
-        start += 4 + size
-
-
-def _workbook_stream(file: BinaryIO) -> bytes:
-    """The stream of the workbook in a compound file: [MS-CFB]."""
-    file.seek(0)
-    data = file.read()
-    sector = 1 << struct.unpack_from("<H", data, 30)[0]
-
-    def chain(table: list[int], first: int) -> Iterator[int]:
-        for _ in table:  # no longer than the table, whatever a damaged file says
-            if first >= len(table):
-                return
-            yield first
-            first = table[first]
-
-    def read(numbers: Iterator[int]) -> bytes:
-        return b"".join(data[(n + 1) * sector : (n + 2) * sector] for n in numbers)
-
-    def words(block: bytes) -> list[int]:
-        return list(struct.unpack(f"<{len(block) // 4}I", block[: len(block) // 4 * 4]))
-
-    places = words(data[76:512])
-    extra, per_sector = struct.unpack_from("<I", data, 68)[0], sector // 4
-    while extra < 0xFFFFFFFA and len(places) < len(data):
-        block = words(read(iter([extra])))
-        places += block[: per_sector - 1]
-        extra = block[per_sector - 1]
-    table = words(read(iter([n for n in places if n < 0xFFFFFFFA])))
-    directory = read(chain(table, struct.unpack_from("<I", data, 48)[0]))
-    entries = [directory[at : at + 128] for at in range(0, len(directory), 128)]
-    for entry in entries:
-        name = entry[: max(0, struct.unpack_from("<H", entry, 64)[0] - 2)].decode("utf-16-le")
-        if name in ("Workbook", "Book"):
-            first, size = struct.unpack_from("<II", entry, 116)
-            if size < struct.unpack_from("<I", data, 56)[0]:
-                raise ValueError("the stream of the workbook is among the small ones")
-            return read(chain(table, first))[:size]
-    raise ValueError("there is no stream of a workbook")
+                self.found[row, column] = found

@@ -5,13 +5,15 @@ place for each cell between its corners, and a crafted file of a few kB can ask 
 process is ended. Here that ends this process, at ``MEMORY_BYTES``, and the memory is given back.
 
 The first line is an object: empty, or with ``problem`` in a sentence, ``code`` and ``remedy``. In a
-row, a text is a value, null an empty cell, and an array of one text what stands in place of a
-value: an error such as #N/A, or the formula, from its equals sign, whose result is not stored.
+row, texts, numbers and booleans are such in JSON as well, and null is an empty cell. Anything else
+is an array of what it is and a text: a ``moment`` (a date, a time, or both), a ``number`` that JSON
+does not have, or what is found by ``excel_errors``.
 """
 
 from __future__ import annotations
 
 import datetime
+import math
 import resource
 import sys
 import zipfile
@@ -24,7 +26,8 @@ from typing import Any, BinaryIO
 import msgspec
 import python_calamine
 
-from sluice.reading.excel_errors import UNEXPECTED, cells_without_value
+from sluice.reading.excel_binary import WRAPPED, Found
+from sluice.reading.excel_errors import UNEXPECTED, other_cells
 
 # 16 million cells, as many as a sheet of all rows and 16 columns has, take 1.5 GB.
 MEMORY_BYTES = 4 << 30
@@ -32,8 +35,9 @@ MEMORY_BYTES = 4 << 30
 # What the parts of a workbook may unpack to: ten times what Excel itself writes for such a sheet.
 UNPACKED_BYTES = 4 << 30
 
-# Up to here, every whole number is a float of its own.
-EXACT = 2**53
+# In place of a cell: what it is, beside what ``excel_errors`` finds.
+MOMENT, NUMBER = "moment", "number"
+MIDNIGHT = MOMENT, "00:00:00"
 
 # Whatever it is encrypted with, an encrypted workbook is a compound file with this in it.
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
@@ -96,11 +100,11 @@ def read_sheet(file: BinaryIO, sheet: str | int) -> Iterator[list[Any]]:
         problem = f"The file cannot be read as an Excel workbook: {error}."
         raise UnreadableError(problem, "bad_structure") from None
     try:
-        missing = cells_without_value(file, number)
+        others = other_cells(file, number)
     except UNEXPECTED as error:
         problem = f"The workbook's parts are not as Excel writes them: {error!r}."
         raise UnreadableError(problem, "bad_structure", "Open it in Excel and save it.") from None
-    return _rows(found, missing)
+    return _rows(found, others)
 
 
 def _find(names: list[str], sheet: str | int) -> int:
@@ -133,45 +137,41 @@ def _refuse_unfit(file: BinaryIO) -> None:
 
 
 def _rows(
-    sheet: python_calamine.CalamineSheet, missing: dict[tuple[int, int], str]
+    sheet: python_calamine.CalamineSheet, others: dict[tuple[int, int], Found]
 ) -> Iterator[list[Any]]:
-    by_row: dict[int, dict[int, str]] = {}
-    for (row, column), name in missing.items():
-        by_row.setdefault(row, {})[column] = name
+    by_row: dict[int, dict[int, Found]] = {}
+    for (row, column), found in others.items():
+        by_row.setdefault(row, {})[column] = found
     # What calamine takes for empty may stand below its last row.
     beyond = max(by_row, default=-1) + 1
     rows = zip_longest(sheet.iter_rows(), range(beyond), fillvalue=())
     for number, (cells, _) in enumerate(rows):
-        texts: list[Any] = [text_of(cell) for cell in cells]
-        for column, name in by_row.get(number, {}).items():
-            texts += [None] * (column + 1 - len(texts))
-            texts[column] = [name]
-        yield texts
+        values: list[Any] = [value_of(cell) for cell in cells]
+        for column, found in by_row.get(number, {}).items():
+            # The same number in a cell that is not shown as a time is a number like any other.
+            if found[0] == WRAPPED and values[column : column + 1] != [MIDNIGHT]:
+                continue
+            values += [None] * (column + 1 - len(values))
+            values[column] = found
+        yield values
 
 
-def text_of(cell: Any) -> str | None:
-    """A cell's value as text; None where it is empty.
-
-    Excel has floats only: a whole number is written without a fraction, and others with the 15
-    digits that Excel itself shows and exports: 0.1 + 0.2 is 0.3 there, and 0.30000000000000004 in
-    the file.
-    """
+def value_of(cell: Any) -> Any:
+    """A cell as the reader takes it; None where it is empty."""
     if isinstance(cell, str):
         return cell or None
     if isinstance(cell, bool):
-        return "true" if cell else "false"
-    if isinstance(cell, float):
-        if cell.is_integer():
-            return str(int(cell)) if abs(cell) <= EXACT else repr(cell)
-        return f"{cell:.15g}"
+        return cell
+    if isinstance(cell, float | int):
+        return cell if math.isfinite(cell) else (NUMBER, repr(cell))
     if isinstance(cell, datetime.datetime):
-        return cell.isoformat(sep=" ")
+        return MOMENT, cell.isoformat(sep=" ")
     if isinstance(cell, datetime.timedelta):
         seconds, micros = divmod(cell // datetime.timedelta(microseconds=1), 1_000_000)
         text = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-        return f"{text}.{micros:06}" if micros else text
+        return MOMENT, f"{text}.{micros:06}" if micros else text
     if isinstance(cell, datetime.date | datetime.time):
-        return cell.isoformat()
+        return MOMENT, cell.isoformat()
     return str(cell)
 
 

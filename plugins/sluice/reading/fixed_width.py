@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sluice.reading.headers import field_names
 from sluice.reading.lines import BLANK, Lines, RecordLines, TextFile, too_long
 from sluice.reading.records import BadRecord, Batch, Opener
+from sluice.reading.values import null_words
 from sluice.registry import Source
 
 
@@ -14,7 +15,8 @@ class FixedWidthReader:
     """The records of a file with one record a line, cut by ``start`` and ``width`` in characters.
 
     Spaces after a value are not part of it; a field of nothing but spaces is a missing value.
-    Spaces before a value stay: PostgreSQL passes over them in numbers, dates and the like. A line
+    Spaces before a value stay: PostgreSQL passes over them in numbers, dates and the like. Before a
+    null word they go, since no value has them: it is a missing value wherever it is aligned. A line
     ends where its last column ends: one that is shorter is ragged, and so is one that goes on with
     anything but spaces. Lines of nothing but spaces are no records. There is no header.
 
@@ -36,6 +38,10 @@ class FixedWidthReader:
         ]
         self._length = max(part.stop for part in self._slices)
         self.names = field_names(source)
+        words = null_words(source)
+        self._words = [
+            (position, words[name]) for position, name in enumerate(source.columns) if name in words
+        ]
         self.notes: tuple[str, ...] = (self._file.note,)
 
     def batches(self) -> Iterator[Batch]:
@@ -67,7 +73,12 @@ class FixedWidthReader:
                 bad.append(BadRecord(places.of(number), *verdict))
                 continue
             numbers.append(number)
-            fields.append([line[part].rstrip(" ") or None for part in slices])
+            values = [line[part].rstrip(" ") or None for part in slices]
+            for position, words in self._words:
+                value = values[position]
+                if value is not None and (word := value.lstrip(" ")) in words:
+                    values[position] = word
+            fields.append(values)
         return Batch(numbers, fields, lambda index: places.of(numbers[index]), bad)
 
     def _verdict(self, line: str) -> tuple[str, str] | None:

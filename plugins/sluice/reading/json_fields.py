@@ -12,6 +12,7 @@ import msgspec
 
 from sluice.errors import DeliveryError, printable
 from sluice.reading.headers import field_names, snake_case
+from sluice.reading.typed_values import TypedBoolean, TypedNumber, TypedValue, converted_columns
 from sluice.registry import Source
 from sluice.registry.masking import has_masks
 
@@ -23,12 +24,6 @@ DEEPEST = 200
 
 # What no value of PostgreSQL's text can hold, and what is no character at all.
 NOT_TEXT = re.compile("[\0\ud800-\udfff]")
-
-
-class JsonNumber(str):
-    """A number as the file writes it: 12.10 stays 12.10, and 1e400 is no infinity."""
-
-    __slots__ = ()
 
 
 class RecordRefusedError(Exception):
@@ -64,8 +59,8 @@ def _no_constant(word: str) -> Any:
 
 _decode: Callable[[str], Any] = json.JSONDecoder(
     object_pairs_hook=_members,
-    parse_float=JsonNumber,
-    parse_int=JsonNumber,
+    parse_float=TypedNumber,
+    parse_int=TypedNumber,
     parse_constant=_no_constant,
 ).decode
 
@@ -143,6 +138,10 @@ class JsonFields:
             for position, column in enumerate(source.columns.values())
             if column.data_type == "json"
         }
+        converted = converted_columns(source)
+        self._converted = {
+            position for position, name in enumerate(source.columns) if name in converted
+        }
         self._prefixes = frozenset(
             name[:end] for name in self.names for end in range(len(name)) if name[end] == "."
         )
@@ -169,6 +168,10 @@ class JsonFields:
     def wants_json(self, position: int) -> bool:
         """Whether a value is wanted as JSON text even where it is a string."""
         return position in self._as_json
+
+    def is_converted(self, position: int) -> bool:
+        """Whether it matters that a value is no string: it is a ``TypedNumber`` or the like."""
+        return position in self._converted
 
     def take_apart(self, text: str, number: int) -> tuple[str | None, ...]:
         """The values of a record, in the order of ``names``.
@@ -247,14 +250,11 @@ class JsonFields:
         return unknown
 
     def _text(self, value: Any, position: int, path: tuple[str, ...], text: str) -> str:
-        if value is True:
-            return "true"
-        if value is False:
-            return "false"
-        is_scalar = isinstance(value, str)
-        if isinstance(value, JsonNumber):
-            return str(value)
-        if not is_scalar or position in self._as_json:
+        if isinstance(value, bool):
+            value = TypedBoolean("true" if value else "false")
+        if isinstance(value, TypedValue):
+            return value if position in self._converted else str(value)
+        if not isinstance(value, str) or position in self._as_json:
             return _slice(text, path)
         bad = None if value.isascii() and "\0" not in value else NOT_TEXT.search(value)
         if bad is None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 from sluice.reading.fields import ColumnRecords
-from sluice.reading.json_fields import JsonFields, JsonNumber
+from sluice.reading.json_fields import JsonFields
+from sluice.reading.typed_values import TypedBoolean, TypedNumber, TypedValue
 
 # Within a line; and between the lines of a record that has several.
 SPACE = r"[ \t]*+"
@@ -34,7 +35,13 @@ JSON_STRING = f'("{INNER}")'
 class Template:
     """Records with the same members in the same order; any but an object's first may be missing."""
 
-    def __init__(self, pattern: str, positions: Sequence[int], strings: Iterable[int]) -> None:
+    def __init__(
+        self,
+        pattern: str,
+        positions: Sequence[int],
+        strings: Iterable[int],
+        typed: Mapping[int, type[TypedValue]],
+    ) -> None:
         """Compile a pattern whose groups are the values at ``positions``.
 
         Lines are written without spaces or as Python writes them, nearly always; to look for no
@@ -52,6 +59,7 @@ class Template:
         self._record = re.compile(wide)
         self._positions = positions
         self._strings = tuple(strings)
+        self._typed = tuple(typed.items())
 
     def split(self, text: str, width: int) -> tuple[list[str], ColumnRecords]:
         """Take the lines of a text apart; each ends with a line end.
@@ -74,6 +82,8 @@ class Template:
         if "\\" in text:
             for position in self._strings:
                 columns[position] = [_unescaped(value) for value in columns[position]]
+        for position, kind in self._typed:
+            columns[position] = [value and kind(value) for value in columns[position]]
         return pieces, ColumnRecords(columns)
 
     def match(self, text: str, width: int) -> tuple[str | None, ...] | None:
@@ -87,6 +97,9 @@ class Template:
         if "\\" in text:
             for position in self._strings:
                 values[position] = _unescaped(values[position])
+        for position, kind in self._typed:
+            value = values[position]
+            values[position] = value and kind(value)
         return tuple(values)
 
 
@@ -106,7 +119,7 @@ def make_template(records: Sequence[dict[str, Any]], fields: JsonFields) -> Temp
     pattern = maker.pattern(max(records, key=len), "")
     if pattern is None or not maker.positions:
         return None
-    return Template(pattern, maker.positions, maker.strings)
+    return Template(pattern, maker.positions, maker.strings, maker.typed)
 
 
 class _Maker:
@@ -115,6 +128,7 @@ class _Maker:
         self._kinds: dict[str, type] = {}
         self.positions: list[int] = []
         self.strings: list[int] = []
+        self.typed: dict[int, type[TypedValue]] = {}
 
     def see(self, members: dict[str, Any], prefix: str) -> None:
         """Remember the kind of each value that is there."""
@@ -149,10 +163,12 @@ class _Maker:
             return "null"
         wants_json = self._fields.wants_json(position)
         strings = JSON_STRING if wants_json else STRING
-        group = {str: strings, JsonNumber: NUMBER, bool: BOOLEAN}.get(kind)
+        group = {str: strings, TypedNumber: NUMBER, bool: BOOLEAN}.get(kind)
         if group is None:
             return None
         self.positions.append(position)
         if kind is str and not wants_json:
             self.strings.append(position)
+        if kind is not str and self._fields.is_converted(position):
+            self.typed[position] = TypedBoolean if kind is bool else TypedNumber
         return f"(?:{group}|null)"

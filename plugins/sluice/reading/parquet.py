@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -11,9 +11,20 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from sluice.errors import DeliveryError
-from sluice.reading.arrow_text import ArrowRecords, NoText, Texts, can_be_text, texts_of
+from sluice.reading.arrow_text import (
+    ArrowRecords,
+    NoText,
+    Texts,
+    can_be_text,
+    kind_of,
+    texts_of,
+    uncertain_wholes,
+)
+from sluice.reading.headers import fed_columns
 from sluice.reading.json_fields import shown
 from sluice.reading.records import BadRecord, Batch, Opener, Place
+from sluice.reading.typed_values import TypedValue, converted_columns
+from sluice.registry import Source
 
 # Larger batches are no faster, and each value is alive as text at once.
 BATCH_ROWS = 8192
@@ -38,13 +49,14 @@ class ParquetReader:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, opener: Opener) -> None:
+    def __init__(self, opener: Opener, source: Source) -> None:
         """Read the file's schema.
 
         Raises:
             DeliveryError: it is no Parquet file, or a column is of a type that has no text.
         """
         self._opener = opener
+        self._source = source
         with opener() as stream, _explained():
             schema = _open(stream).schema_arrow
         self.names = tuple(schema.names)
@@ -62,17 +74,30 @@ class ParquetReader:
         """The records from the first to the last.
 
         Raises:
-            DeliveryError: the file is damaged.
+            DeliveryError: the file is damaged, or two of its columns feed one.
         """
         first = 1
+        fed = fed_columns(self.names, self._source)
+        converted = converted_columns(self._source)
+        whole = [at for at, name in fed.items() if self._source.columns[name].data_type == "bigint"]
         with self._opener() as stream, _explained():
-            rows = _open(stream).iter_batches(batch_size=BATCH_ROWS, use_threads=False)
-            for batch in rows:
-                yield self._batch([texts_of(column) for column in batch.columns], first)
+            file = _open(stream)
+            kinds = {
+                at: kind
+                for at, name in fed.items()
+                if name in converted and (kind := kind_of(file.schema_arrow.types[at])) is not None
+            }
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
+                columns = [texts_of(column) for column in batch.columns]
+                for at in whole:
+                    columns[at].without.update(uncertain_wholes(batch.columns[at]))
+                yield self._batch(columns, kinds, first)
                 first += batch.num_rows
 
-    def _batch(self, columns: Sequence[Texts], first: int) -> Batch:
-        rows = ArrowRecords([texts.values for texts in columns])
+    def _batch(
+        self, columns: Sequence[Texts], kinds: Mapping[int, type[TypedValue]], first: int
+    ) -> Batch:
+        rows = ArrowRecords([texts.values for texts in columns], kinds)
 
         def place(number: int) -> Place:
             members = dict(zip(self.names, rows[number - first], strict=True))

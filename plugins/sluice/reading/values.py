@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
 
-from sluice.errors import ConfigError
 from sluice.reading.json_fields import shown
+from sluice.reading.time_formats import TimeFormat
+from sluice.reading.typed_values import (
+    TYPED_FORMATS,
+    TypedBoolean,
+    TypedMoment,
+    TypedNumber,
+    TypedValue,
+    converted_columns,
+)
 from sluice.registry import Column, Source, ValueRules
 
 Converter = Callable[[str], str]
-
-NUMBERS = frozenset({"bigint", "double", "decimal"})
-DATES = frozenset({"date", "timestamp"})
-MOMENTS = DATES | {"time"}
 
 # Programs that group by spaces mostly write one of these.
 SPACES = " \u00a0\u202f"
@@ -30,10 +34,16 @@ TIME_OF_DAY = re.compile(
     re.ASCII,
 )
 
+ISO_DAY = re.compile(r"(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})(?P<rest>.*)", re.ASCII)
+
 ORDERS = {"y": "year", "m": "month", "d": "day"}
 
-# Afternoon, and no two parts alike: what of it a format keeps shows which parts the format has.
-SAMPLE = datetime(2003, 4, 5, 17, 8, 9, tzinfo=UTC)
+# A time of day that a date loses nothing by, as it may stand after a date of another order.
+MIDNIGHT = re.compile(
+    r"[T ](?:00?:00(?::00(?:\.0{1,6})?)?|12:00(?::00(?:\.0{1,6})?)? ?[Aa][Mm])"
+    r"(?: ?(?:Z|UTC|\+00(?::?00)?))?",
+    re.ASCII,
+)
 
 
 def converters(source: Source) -> dict[str, Converter]:
@@ -41,15 +51,63 @@ def converters(source: Source) -> dict[str, Converter]:
 
     Each takes the text of a value that is there and is none of its column's ``null_words``. It
     raises ValueError, with a sentence that names the value, where that is not written as declared.
+    A typed value of the kind that is converted is PostgreSQL's text.
 
     Raises:
         ConfigError: a ``time_format`` does not say all that its column's type needs.
     """
-    made = {
-        name: _converter(source, name, column, source.values_of(name))
-        for name, column in source.columns.items()
+    made: dict[str, Converter] = {}
+    for name, kind in converted_columns(source).items():
+        converter = _converter(source, name, kind)
+        made[name] = _passing(kind, converter) if source.format in TYPED_FORMATS else converter
+    return made
+
+
+def _passing(kind: type[TypedValue], converter: Converter) -> Converter:
+    """A converter that lets typed values pass."""
+
+    def convert(text: str) -> str:
+        if not isinstance(text, TypedValue):
+            return converter(text)
+        if isinstance(text, kind):
+            return str(text)
+        if _is_no_moment(text, kind):
+            raise ValueError(f"{shown(text)} is a number, not a date or a time.")
+        return converter(text)
+
+    return convert
+
+
+def writers(source: Source) -> dict[str, Callable[[TypedValue], str]]:
+    """What writes a typed value of a column as texts of the source have it.
+
+    What ``converters`` take as it is comes back from an export of rejected records as text, and has
+    to be the same value then, or to be rejected again.
+    """
+    if source.format not in TYPED_FORMATS:
+        return {}
+    return {
+        name: _writing(kind, _writer(kind, source.values_of(name)))
+        for name, kind in converted_columns(source).items()
     }
-    return {name: converter for name, converter in made.items() if converter is not None}
+
+
+def _writing(kind: type[TypedValue], writer: Converter) -> Callable[[TypedValue], str]:
+    def write(value: TypedValue) -> str:
+        if isinstance(value, kind):
+            return str(writer(value))
+        # The same number in a notation that no date and no time has.
+        return f"{value}e0" if _is_no_moment(value, kind) else str(value)
+
+    return write
+
+
+def _is_no_moment(value: TypedValue, kind: type[TypedValue]) -> bool:
+    """Whether a number stands for a date or a time, and is more than its digits.
+
+    12.3 was 12.30 by %H.%M before it was a number; digits alone have lost nothing at their end.
+    """
+    return kind is TypedMoment and isinstance(value, TypedNumber) and not value.isdigit()
 
 
 def null_words(source: Source) -> dict[str, frozenset[str]]:
@@ -58,25 +116,51 @@ def null_words(source: Source) -> dict[str, frozenset[str]]:
     return {name: of_column for name, of_column in words.items() if of_column}
 
 
-def _converter(source: Source, name: str, column: Column, rules: ValueRules) -> Converter | None:
-    if column.data_type in NUMBERS and (rules.decimal_separator or rules.thousands_separator):
+def _converter(source: Source, name: str, kind: type[TypedValue]) -> Converter:
+    column, rules = source.columns[name], source.values_of(name)
+    if kind is TypedNumber:
         return _number(rules.decimal_separator or ".", rules.thousands_separator)
-    if column.data_type in MOMENTS and rules.time_format:
-        _refuse_format(source, name, column, rules.time_format)
-        return _by_format(column, rules.time_format)
-    if column.data_type in DATES and rules.date_order:
-        return _by_order(column, rules.date_order)
-    if column.data_type == "bool" and (rules.true_values or rules.false_values):
-        words = dict.fromkeys(rules.true_values, "true")
-        words |= dict.fromkeys(rules.false_values, "false")
+    if kind is TypedBoolean:
+        words = _boolean_words(rules)
         return lambda text: words.get(text, text)
-    return None
+    if rules.time_format:
+        time_format = TimeFormat(rules.time_format)
+        time_format.refuse_gaps(source, name)
+        return lambda text: time_format.read(text, column)
+    return _by_order(column, rules.date_order or "ymd")
+
+
+def _writer(kind: type[TypedValue], rules: ValueRules) -> Converter:
+    if kind is TypedNumber:
+        return lambda text: text.replace(".", rules.decimal_separator or ".")
+    if kind is TypedBoolean:
+        words = {said: word for word, said in _boolean_words(rules).items()}
+        return lambda text: words.get(text, text)
+    if rules.time_format:
+        return TimeFormat(rules.time_format).write
+    return lambda text: _in_order(text, rules.date_order or "ymd")
+
+
+def _boolean_words(rules: ValueRules) -> dict[str, str]:
+    return dict.fromkeys(rules.true_values, "true") | dict.fromkeys(rules.false_values, "false")
+
+
+def _in_order(text: str, order: str) -> str:
+    """A date of ISO 8601 with its parts in another order."""
+    found = ISO_DAY.fullmatch(text)
+    if found is None:
+        return text
+    return "-".join(found[letter] for letter in order) + found["rest"]
 
 
 def _number(decimal: str, thousands: str | None) -> Converter:
-    """Numbers with the declared separators; groups are of three digits, all of them or none."""
+    """Numbers with the declared separators; groups are of three digits, all of them or none.
+
+    The first group begins with no zero: 0.123 is a fraction to whoever wrote it, whatever the
+    point was declared to be.
+    """
     separator = f"[{SPACES}]" if thousands == " " else re.escape(thousands or "")
-    grouped = rf"\d{{1,3}}(?:{separator}\d{{3}})+|" if thousands else ""
+    grouped = rf"[1-9]\d{{0,2}}(?:{separator}\d{{3}})+|" if thousands else ""
     fraction = re.escape(decimal) + r"(\d+)"
     pattern = re.compile(
         rf"([+-]?)({grouped}\d+)(?:{fraction})?([eE][+-]?\d+)?|([+-]?){fraction}([eE][+-]?\d+)?",
@@ -122,52 +206,12 @@ def _by_order(column: Column, order: str) -> Converter:
         except ValueError:
             raise ValueError(f"{shown(text)} is no day of the calendar ({words}).") from None
         rest = found["rest"]
-        if rest and column.data_type == "date":
-            raise ValueError(f"{shown(text)} has more than a date.")
+        if column.data_type == "date":
+            if rest and not MIDNIGHT.fullmatch(rest):
+                raise ValueError(f"{shown(text)} has more than a date.")
+            return day.isoformat()
         if rest and not TIME_OF_DAY.fullmatch(rest):
             raise ValueError(f"{shown(text)} has no time of day after its date.")
         return f"{day.isoformat()}{rest}"
 
     return convert
-
-
-def _by_format(column: Column, time_format: str) -> Converter:
-    def convert(text: str) -> str:
-        try:
-            moment = datetime.strptime(text.strip(" "), time_format)  # noqa: DTZ007
-        except ValueError:
-            raise ValueError(f"{shown(text)} is not written as {time_format}.") from None
-        if moment.tzinfo is not None and not (column.data_type == "timestamp" and column.timezone):
-            raise ValueError(f"{shown(text)} has a zone, which the column cannot keep.")
-        if column.data_type == "timestamp":
-            return moment.isoformat(sep=" ")
-        if column.data_type == "time":
-            return moment.time().isoformat()
-        if (moment.hour, moment.minute, moment.second, moment.microsecond) != (0, 0, 0, 0):
-            raise ValueError(f"{shown(text)} has a time of day, which a date cannot keep.")
-        return moment.date().isoformat()
-
-    return convert
-
-
-def _refuse_format(source: Source, name: str, column: Column, time_format: str) -> None:
-    """Refuse a format that leaves something open which would have to be guessed."""
-    problem = ""
-    if "%Z" in time_format.replace("%%", ""):
-        problem = "%Z names zones that nothing defines: use %z, an offset"
-    try:
-        kept = datetime.strptime(SAMPLE.strftime(time_format), time_format)  # noqa: DTZ007
-    except ValueError as error:
-        problem = problem or str(error)
-    else:
-        if column.data_type in DATES and kept.date() != SAMPLE.date():
-            problem = problem or "year, month and day are needed"
-        if kept.hour not in (SAMPLE.hour, *(() if column.data_type == "time" else (0,))):
-            problem = problem or "the hour is needed, of 24 (%H) or with %p"
-        if column.data_type == "time" and kept.date() == SAMPLE.date():
-            problem = problem or "a time has no date"
-    if problem:
-        raise ConfigError(
-            f"Column {name} of source {source.name} has time_format {time_format!r}: {problem}.",
-            f"Correct it in registry/sources/{source.name}.yml.",
-        )
