@@ -283,3 +283,9 @@ def line_end_before(text: str, place: int) -> str:
     if text.endswith("\r\n", 0, place):
         return "\r\n"
     return text[place - 1] if place and text[place - 1] in "\r\n" else ""
+
+
+def last_line_end(data: bytes) -> int:
+    """How many bytes the whole lines have; a CR at the very end may be half of a CRLF."""
+    line_feed = data.rfind(b"\n")
+    return max(line_feed, data.rfind(b"\r", line_feed + 1, len(data) - 1)) + 1
