@@ -6,6 +6,7 @@ read nothing but the values they are given; so the session may be one that can o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,8 +23,11 @@ from sluice.registry import Source
 # SQLSTATE -> the code of a rejected record.
 CODES = {"22003": "out_of_range", "22008": "out_of_range", "54000": "too_long"}
 
+# What PostgreSQL refuses for some types of numbers, and takes for others, where a rule forbids it.
+NOT_FINITE = re.compile(r"\s*[+-]?(?:nan|inf(?:inity)?)\s*", re.IGNORECASE)
+
 _JUDGE = """
-    select position, column_name, verdict.message, verdict.sql_error_code
+    select position, column_name, value, verdict.message, verdict.sql_error_code
     from unnest(%s::int[], %s::text[], %s::text[], %s::text[])
         with ordinality as asked (position, column_name, value, type_name, place),
         pg_input_error_info(value, type_name) as verdict
@@ -80,8 +84,11 @@ def type_verdicts(
     found: dict[int, list[Verdict]] = {}
     if asked:
         arrays = [list(values) for values in zip(*asked, strict=True)]
-        for position, column, message, state in connection.execute(_JUDGE, arrays):
+        for position, column, value, message, state in connection.execute(_JUDGE, arrays):
             verdict = Verdict(column, CODES.get(state, "wrong_type"), f"{column}: {message}.")
+            is_number = source.columns[column].data_type in ("bigint", "decimal", "double")
+            if is_number and NOT_FINITE.fullmatch(value):
+                verdict = Verdict(column, "not_finite", f"{column}: {value!r} is no finite number.")
             found.setdefault(position, []).append(verdict)
     for position, name, value, _ in asked:
         verdicts = found.get(position, [])
