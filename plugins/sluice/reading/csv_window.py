@@ -18,7 +18,7 @@ SUSPECT = re.compile("[\0\udc80-\udcff]")
 STRETCH_CHARACTERS = 2048
 
 # How such a byte of a file that is read as UTF-8 comes: see ``lines.TextFile``.
-BYTE_IN_UTF_8 = re.compile("\udced[\udcb2\udcb3][\udc80-\udcbf]")
+BYTE_IN_UTF_8 = re.compile("\udced[\udcb0-\udcb3][\udc80-\udcbf]")
 
 LINE_END_BYTES = re.compile(rb"\r\n|\n|\r")
 
