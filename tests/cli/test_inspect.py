@@ -10,7 +10,9 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -360,3 +362,18 @@ def test_how_a_name_with_a_dash_is_given_is_said(arguments: list[str]) -> None:
     outcome = CliRunner().invoke(app, [*arguments, "-rf"], env={"COLUMNS": "120"})
     assert outcome.exit_code == 2
     assert "begins with a dash goes last, after --" in outcome.stderr
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
+def test_a_tar_archive_is_named(tmp_path: Path, form: int, pack: Callable[[bytes], bytes]) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=form) as archive:
+        member = tarfile.TarInfo("orders.csv")
+        member.size = len(ORDERS)
+        archive.addfile(member, io.BytesIO(ORDERS.encode()))
+    path = tmp_path / "orders.tar.gz"
+    path.write_bytes(pack(packed.getvalue()))
+    outcome = inspect(str(path))
+    assert outcome.exit_code == 1
+    assert "It is a tar archive" in outcome.stderr
