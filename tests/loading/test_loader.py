@@ -166,6 +166,13 @@ def test_what_is_not_finite_is_rejected_as_that_with_a_precision_too(
     assert_not_finite(shop, ORDERS.model_dump()["columns"], value)
 
 
+def test_a_year_before_the_first_is_told_as_that(shop: Shop) -> None:
+    columns = {**ORDERS.model_dump()["columns"], "amount": {"data_type": "date"}}
+    shop.source = Source.model_validate({**ORDERS.model_dump(), "columns": columns})
+    shop.drop("bad.csv", "1,ink,-0005-01-01\n")
+    assert "'-0005-01-01' is before the year 1" in str(shop.load().rejected[0].reject_reason)
+
+
 def assert_not_finite(shop: Shop, columns: dict[str, Any], value: str) -> None:
     shop.source = Source.model_validate({**ORDERS.model_dump(), "columns": columns})
     shop.drop("bad.csv", f"1,ink,{value}\n")

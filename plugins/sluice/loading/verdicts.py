@@ -18,7 +18,7 @@ from sluice.loading.preparing import Preparation, Row
 from sluice.reading.exact_values import change_of
 from sluice.reading.headers import map_columns
 from sluice.reading.records import BadRecord, Batch
-from sluice.registry import Source
+from sluice.registry import Column, Source
 
 # SQLSTATE -> the code of a rejected record.
 CODES = {"22003": "out_of_range", "22008": "out_of_range", "54000": "too_long"}
@@ -26,8 +26,11 @@ CODES = {"22003": "out_of_range", "22008": "out_of_range", "54000": "too_long"}
 # What PostgreSQL refuses for some types of numbers, and takes for others, where a rule forbids it.
 NOT_FINITE = re.compile(r"\s*[+-]?(?:nan|inf(?:inity)?)\s*", re.IGNORECASE)
 
+# As Arrow writes them: PostgreSQL takes the year for a zone.
+BEFORE_YEAR_1 = re.compile(r"\s*-[0-9]+-[0-9]+-[0-9]")
+
 _JUDGE = """
-    select position, column_name, value, verdict.message, verdict.sql_error_code
+    select position, column_name, verdict.message, verdict.sql_error_code
     from unnest(%s::int[], %s::text[], %s::text[], %s::text[])
         with ordinality as asked (position, column_name, value, type_name, place),
         pg_input_error_info(value, type_name) as verdict
@@ -84,21 +87,31 @@ def type_verdicts(
     found: dict[int, list[Verdict]] = {}
     if asked:
         arrays = [list(values) for values in zip(*asked, strict=True)]
-        for position, column, value, message, state in connection.execute(_JUDGE, arrays):
+        for position, column, message, state in connection.execute(_JUDGE, arrays):
             verdict = Verdict(column, CODES.get(state, "wrong_type"), f"{column}: {message}.")
-            is_number = source.columns[column].data_type in ("bigint", "decimal", "double")
-            if is_number and NOT_FINITE.fullmatch(value):
-                verdict = Verdict(column, "not_finite", f"{column}: {value!r} is no finite number.")
             found.setdefault(position, []).append(verdict)
     for position, name, value, _ in asked:
         verdicts = found.get(position, [])
         if name in {each.column for each in verdicts}:
+            plainer = _plainer(value, name, source.columns[name])
+            if plainer is not None:
+                found[position] = [plainer if each.column == name else each for each in verdicts]
             continue
         change = change_of(value, source.columns[name])
         if change is not None:
             verdict = Verdict(name, change.code, f"{name}: {change.reason}")
             found[position] = [*verdicts, verdict]
     return dict(sorted(found.items()))
+
+
+def _plainer(value: str, name: str, column: Column) -> Verdict | None:
+    """The verdict on a refused value where it is known better than PostgreSQL says it."""
+    if column.data_type in ("bigint", "decimal", "double") and NOT_FINITE.fullmatch(value):
+        return Verdict(name, "not_finite", f"{name}: {value!r} is no finite number.")
+    if column.data_type in ("date", "timestamp") and BEFORE_YEAR_1.match(value):
+        reason = f"{name}: {value!r} is before the year 1, which is written with BC after it."
+        return Verdict(name, "wrong_type", reason)
+    return None
 
 
 def frozen(record: BadRecord) -> DeliveryError:
