@@ -10,7 +10,9 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -228,7 +230,7 @@ def test_misuse_ends_with_2(orders: Path, arguments: tuple[str, ...]) -> None:
 def test_a_file_that_is_not_there_is_misuse(tmp_path: Path) -> None:
     outcome = inspect(str(tmp_path / "none.csv"))
     assert outcome.exit_code == 2
-    assert "No such file" in outcome.stderr
+    assert "There is no file" in outcome.stderr
 
 
 @pytest.mark.parametrize("content", [b"", b"\x1f\x8b\x08cut"])
@@ -336,3 +338,42 @@ class TestWithSource:
         )
         assert outcome.exit_code == 0, outcome.stderr
         assert outcome.stdout == "order_id,product,amount\n1,ink,2.5\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (".", "is a folder"),
+        ("/dev/zero", "is a pipe or a device"),
+        ("/no/such/file.csv", "There is no file /no/such/file.csv."),
+    ],
+)
+def test_what_is_no_file_is_told_as_that(name: str, words: str) -> None:
+    outcome = inspect(name)
+    assert outcome.exit_code == 2
+    assert words in outcome.stderr
+    assert "do:" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["inspect"], ["rejects", "S"], ["withdraw", "S"], ["replay", "S"]]
+)
+def test_how_a_name_with_a_dash_is_given_is_said(arguments: list[str]) -> None:
+    outcome = CliRunner().invoke(app, [*arguments, "-rf"], env={"COLUMNS": "120"})
+    assert outcome.exit_code == 2
+    assert "begins with a dash goes last, after --" in outcome.stderr
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
+def test_a_tar_archive_is_named(tmp_path: Path, form: int, pack: Callable[[bytes], bytes]) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=form) as archive:
+        member = tarfile.TarInfo("orders.csv")
+        member.size = len(ORDERS)
+        archive.addfile(member, io.BytesIO(ORDERS.encode()))
+    path = tmp_path / "orders.tar.gz"
+    path.write_bytes(pack(packed.getvalue()))
+    outcome = inspect(str(path))
+    assert outcome.exit_code == 1
+    assert "It is a tar archive" in outcome.stderr

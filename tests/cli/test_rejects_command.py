@@ -140,3 +140,24 @@ def test_what_is_masked_since_is_not_shown(sluice: Sluice, shop: ShopProject) ->
         outcome = sluice("status", *arguments)
         assert "b.csv" in outcome.stdout
         assert "secret" not in outcome.stdout
+
+
+def test_an_export_of_nothing_writes_nothing(
+    sluice: Sluice, shop: ShopProject, tmp_path: Path
+) -> None:
+    path = tmp_path / "none.csv"
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.load()
+    outcome = sluice("rejects", "orders", "--export", str(path))
+    assert outcome.returncode == 0
+    assert "there is nothing to export" in outcome.stderr
+    assert "file_glob" not in outcome.stderr
+    assert not path.exists()
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_folder_to_export_to_has_to_be_there(sluice: Sluice, tmp_path: Path) -> None:
+    outcome = sluice("rejects", "orders", "--export", f"{tmp_path}/new/")
+    assert outcome.returncode == 1
+    assert f"There is no folder {tmp_path}/new/." in outcome.stderr
+    assert not (tmp_path / "new").exists()

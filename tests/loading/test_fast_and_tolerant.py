@@ -17,6 +17,7 @@ from sluice.loading import copying
 from sluice.loading.copying import copy_csv
 from sluice.loading.table import ensure_table
 from sluice.reading.csv_records import CsvReader
+from sluice.reading.csv_writing import csv_writer
 from sluice.reading.headers import read_header
 from sluice.registry import CsvDialect, Source
 from sluice.registry.encodings import COPY_ENCODINGS
@@ -142,6 +143,21 @@ def test_both_paths_give_the_same_rows(
     block = choices.draw(st.sampled_from([*BLOCKS, 20]))
     data = choices.draw(whole_files(dialect, width, encoding)) if broken is None else broken
     both(connection, data, width, dialect, encoding, size, block)
+
+
+@tried(50)
+@given(
+    st.lists(st.none() | st.text(st.sampled_from("xy"), max_size=2), min_size=1, max_size=6),
+    st.sampled_from(BLOCKS),
+)
+def test_no_record_of_one_column_is_lost_for_its_missing_value(
+    connection: psycopg.Connection[Any], values: list[str | None], block: int
+) -> None:
+    """As PostgreSQL writes them: an empty line, also at the end of the file."""
+    data = "".join(csv_writer()([value]) for value in values).encode()
+    expected = [(number, (value,)) for number, value in enumerate(values, 1)]
+    assert fast(connection, data, 1, RFC_4180, "utf-8", 30, block) == expected
+    assert tolerant(data, 1, RFC_4180, "utf-8") == (expected, [])
 
 
 @pytest.mark.parametrize("block", BLOCKS)

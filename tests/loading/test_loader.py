@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -143,6 +144,8 @@ def test_a_bad_delivery_is_rejected_whole_with_its_reason(
 @pytest.mark.parametrize(
     ("data_type", "value"),
     [
+        ("bigint", "NaN"),
+        ("bigint", "-inf"),
         ("decimal", "NaN"),
         ("decimal", "-Infinity"),
         ("double", "nan"),
@@ -153,6 +156,24 @@ def test_a_bad_delivery_is_rejected_whole_with_its_reason(
 )
 def test_what_is_not_finite_is_rejected(shop: Shop, data_type: str, value: str) -> None:
     columns = {**ORDERS.model_dump()["columns"], "amount": {"data_type": data_type}}
+    assert_not_finite(shop, columns, value)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", " -inf "])
+def test_what_is_not_finite_is_rejected_as_that_with_a_precision_too(
+    shop: Shop, value: str
+) -> None:
+    assert_not_finite(shop, ORDERS.model_dump()["columns"], value)
+
+
+def test_a_year_before_the_first_is_told_as_that(shop: Shop) -> None:
+    columns = {**ORDERS.model_dump()["columns"], "amount": {"data_type": "date"}}
+    shop.source = Source.model_validate({**ORDERS.model_dump(), "columns": columns})
+    shop.drop("bad.csv", "1,ink,-0005-01-01\n")
+    assert "'-0005-01-01' is before the year 1" in str(shop.load().rejected[0].reject_reason)
+
+
+def assert_not_finite(shop: Shop, columns: dict[str, Any], value: str) -> None:
     shop.source = Source.model_validate({**ORDERS.model_dump(), "columns": columns})
     shop.drop("bad.csv", f"1,ink,{value}\n")
     assert shop.load().rejected[0].reject_code == "not_finite"

@@ -157,6 +157,25 @@ def test_more_rejects_than_allowed_reject_the_delivery(
         assert shop.query("select count(*) from bronze.orders") == [(0,)]
 
 
+@pytest.mark.parametrize("limit", [1, "30%"])
+def test_too_many_rejects_have_one_code_whatever_theirs(shop: Shop, limit: int | str) -> None:
+    declare(shop, max_row_errors=limit)
+    shop.drop("a.csv", "1,a,1\nx,b,2\n3,c,3\ny,d,4\n5,e,5\n")
+    entry = one(shop.load())
+    assert (entry.outcome, entry.reject_code) == ("rejected", "too_many_rejects")
+    assert "2 wrong_type" in entry.reject_reason
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"), [("x,b,2\ny,d,4\n", "wrong_type"), ("x,b,2\n4,d\n", "too_many_rejects")]
+)
+def test_a_file_without_a_good_record_has_the_code_that_they_share(
+    shop: Shop, rows: str, code: str
+) -> None:
+    shop.drop("a.csv", rows)
+    assert one(shop.load()).reject_code == code
+
+
 def test_what_types_do_not_take_can_be_kept_aside(shop: Shop) -> None:
     declare(shop, schema_contract={"data_types": "discard_value", "new_columns": "discard_value"})
     shop.drop(

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
-from sluice.reading import csv_strict
+from sluice.reading import csv_pass, csv_strict, csv_window, lines
 from sluice.reading.csv_strict import strictly
 from sluice.registry import CsvDialect
+from tests.properties import tried
 from tests.reading.csv_files import dialect_of, read, written_value
 
 PLAIN = dialect_of(header=False)
@@ -86,13 +87,40 @@ def test_without_a_quote_everything_passes() -> None:
     assert passed(b'a"b,"\n', 2, dialect_of(quote=None)) == (b'a"b,"\n', None)
 
 
-@pytest.mark.parametrize("size", [1, 7, 100])
+@pytest.mark.parametrize("size", [1, 7, 40])
+@pytest.mark.parametrize("after", [b"", b"1,2\n", b'1,"2"\n'])
 @pytest.mark.parametrize(
-    "data", [b"x" * 60 + b"\n", b'"' + b"x" * 60 + b'"\n', b'"x\n' + b"y\n" * 30]
+    "data", [b"x" * 60 + b"\n", b'"' + b"x" * 60 + b'"\n', b'"x\n' + b"y\n" * 30 + b'"\n']
 )
 def test_a_record_that_is_too_long_is_refused(
-    data: bytes, size: int, monkeypatch: pytest.MonkeyPatch
+    data: bytes, after: bytes, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(csv_strict, "RECORD_BYTES", 50)
-    if size < len(data):
-        assert passed(b"1,2\n" + data, size) == (b"1,2\n", "too_long")
+    out, code = passed(b"1,2\n" + data + after, size)
+    assert code == "too_long"
+    assert out in (b"", b"1,2\n")
+
+
+# A record of up to 60 bytes, of one line or more.
+RECORD = st.builds(
+    lambda value, quote, end: quote + value + quote + end,
+    st.text(st.sampled_from("x,"), max_size=58) | st.text(st.sampled_from("xy\n"), max_size=58),
+    st.just('"'),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+) | st.builds("{0}{1}".format, st.text("x", min_size=40, max_size=60), st.sampled_from("\n\r"))
+
+
+@tried(200)
+@given(st.lists(RECORD, max_size=6).map("".join), st.integers(1, 40), st.booleans())
+def test_both_readers_find_the_same_records_too_long(
+    text: str, size: int, is_without_end: bool
+) -> None:
+    data = (text.rstrip("\r\n") if is_without_end else text).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (csv_strict, csv_pass, csv_window):
+            patch.setattr(module, "RECORD_BYTES", 50)
+        patch.setattr(csv_pass, "LONG_CHARACTERS", 12)
+        patch.setattr(lines, "BATCH_BYTES", size)
+        _, code = passed(data, size)
+        verdicts = [one for _, one in read(data, names=("a",), header=False)]
+    assert (code == "too_long") == ("too_long" in verdicts)

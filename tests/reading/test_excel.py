@@ -228,7 +228,17 @@ def test_how_a_formula_without_its_result_is_written(
         assert found[1, 0][0] == "formula"
     else:
         assert found == {}
-        assert list(excel_program.read_sheet(workbook, 1))[1] == [value]
+        rows, is_hidden = excel_program.read_sheet(workbook, 1)
+        assert (list(rows)[1], is_hidden) == ([value], False)
+
+
+def test_a_hidden_sheet_is_taken_with_a_word_about_it() -> None:
+    header = '<row r="1"><c r="A1" t="str"><v>id</v></c><c r="B1" t="str"><v>name</v></c></row>'
+    data = xlsx_of({"Old": header, "New": header}, hidden="Old")
+    assert reader(data).notes == (
+        "Sheet number 1, which is hidden in the workbook; the header is its row 1.",
+    )
+    assert reader(data, sheet="New").notes == ("Sheet 'New'; the header is its row 1.",)
 
 
 def test_an_empty_text_is_the_result_of_its_formula() -> None:

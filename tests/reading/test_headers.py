@@ -19,7 +19,7 @@ from sluice.reading.headers import (
     read_header,
     snake_case,
 )
-from sluice.registry import Source
+from sluice.registry import CsvDialect, Source
 from sluice.registry.models import is_name
 from tests.reading.csv_files import dialect_of
 from tests.reading.readers import source_of
@@ -225,4 +225,18 @@ def test_a_nul_byte_in_the_header_refuses_the_file() -> None:
 def test_a_header_of_nothing_but_spaces_is_none(header: str) -> None:
     with pytest.raises(DeliveryError, match="names no column") as caught:
         read_header(f"{header}\n1,2\n".encode(), dialect_of(), "utf-8", is_whole_file=True)
+    assert caught.value.code == "no_header"
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("a,b\n1,2\n", 2), ("a,b\n1,2", 2), ("x\n" * 9, 9), ("a\r\nb\r\n", 2)]
+)
+def test_a_file_that_ends_within_the_lines_to_pass_over_says_how_many_it_has(
+    text: str, count: int
+) -> None:
+    dialect = CsvDialect(delimiter=",", skip_lines=9)
+    with pytest.raises(
+        DeliveryError, match=f"only {count} lines, and skip_lines passes over 9"
+    ) as caught:
+        read_header(text.encode(), dialect, "utf-8", is_whole_file=True)
     assert caught.value.code == "no_header"

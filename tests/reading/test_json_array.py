@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
-from sluice.reading import json_scanner, open_reader
+from sluice.reading import json_scanner, lines, open_reader
 from tests.properties import tried
 from tests.reading.readers import (
     bad_records,
@@ -112,6 +112,13 @@ def test_bad_bytes_cost_only_their_record() -> None:
         ('{"a": [{"id": 1}], "a": []}', "a", "stands twice"),
         ('{"a": [], "b": "x', "a", "never closed"),
         ("[" * 100_000, "", "does not close"),
+        ('{"next": bla, "items": []}', "items", "a value is expected"),
+        ('{"items": [], "y": 01}', "items", "a value is expected"),
+        ('{"items": [], "y": nul}', "items", "a value is expected"),
+        ('{"y": {"a": 1 "b": 2}, "items": []}', "items", "a comma or } is expected"),
+        ('{"y": [1, 2,], "items": []}', "items", "a value is expected after the comma"),
+        ('{"y": "a\nb", "items": []}', "items", "a character of a string"),
+        ('{"y": ' + "[" * 100_000, "items", "a value is expected"),
     ],
 )
 def test_a_broken_document_is_refused(text: str, path: str, message: str) -> None:
@@ -119,6 +126,67 @@ def test_a_broken_document_is_refused(text: str, path: str, message: str) -> Non
     with pytest.raises(DeliveryError, match=message) as caught:
         good_records(reader_of(text.encode(), source))
     assert caught.value.code == "bad_structure"
+
+
+# A value, or what is none, in pieces that make both.
+JSON_PIECES = st.sampled_from(
+    [
+        *['{"a":', '{"b" : ', "{", "}", "}", "[", "[", "]", "]", ",", ", ", " ", "\n", ":"],
+        *['"x"', '"\\n\\u00e9"', '"\\x"', '"\\u12"', '"a\tb"', '"', "\\", '"é"'],
+        *["0", "01", "-1.5e+3", "1.", ".5", "-", "true", "nul", "null", "NaN", "bla", "{}", "[]"],
+    ]
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=30,
+)
+
+
+def is_json(text: str) -> bool:
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    try:
+        json.loads(text, parse_constant=refuse)
+    except ValueError:
+        return False
+    return True
+
+
+@tried(300)
+@given(
+    st.lists(JSON_PIECES, max_size=12).map("".join)
+    | st.builds(json.dumps, VALUES, indent=st.sampled_from([None, 1]), ensure_ascii=st.booleans())
+    | st.builds(
+        lambda value, start, end: json.dumps(value)[start:end], VALUES, st.just(0), st.integers(1)
+    ),
+    st.booleans(),
+    st.integers(1, 40),
+)
+def test_what_stands_around_the_array_is_json(value: str, is_before: bool, size: int) -> None:
+    member = f'"other": {value}'
+    text = f'{{{member}, "items": [{{"id": 1}}]}}'
+    if not is_before:
+        text = f'{{"items": [{{"id": 1}}], {member}}}'
+    source = source_of("json", COLUMNS, encoding="utf-8", json={"path": "items"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "BATCH_BYTES", size)
+        try:
+            found: object = good_records(reader_of(text.encode(), source))
+        except DeliveryError as error:
+            found = error.code
+    assert found == ([(1, ("1", None))] if is_json(text) else "bad_structure")
+
+
+def test_keys_are_in_the_encoding_of_the_file() -> None:
+    text = '{"größe": 1, "stücke": [{"id": 1}]}'
+    source = source_of("json", COLUMNS, encoding="latin-1", json={"path": "stücke"})
+    assert good_records(reader_of(text.encode("latin-1"), source)) == [(1, ("1", None))]
 
 
 def test_unknown_keys() -> None:

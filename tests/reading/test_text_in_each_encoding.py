@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.reading import lines
 from sluice.reading.lines import TextFile
 from sluice.registry.encodings import TEXT_ENCODINGS, Encoding, codec_of, is_transcoded
+from tests.reading.csv_files import csv_reader
 from tests.reading.readers import (
     bad_records,
     good_records,
@@ -127,9 +129,8 @@ def test_damage_costs_only_its_record(format_: str, encoding: str) -> None:
     assert (bad.place.number, bad.code) == (2, "bad_encoding")
     assert bad.place.line == (3 if format_ == "csv" else 2)
     assert f"is no text in {encoding}" in bad.reason or encoding in ("utf-16", "utf-32")
-    if encoding not in ("utf-16", "utf-32"):
-        shown = bad.place.raw.partition("X")[2].partition("Y")[0]
-        assert shown == "".join(f"\\x{byte:02x}" for byte in DAMAGE[encoding])
+    shown = bad.place.raw.partition("X")[2].partition("Y")[0]
+    assert shown == "".join(f"\\x{byte:02x}" for byte in DAMAGE[encoding])
 
 
 @pytest.mark.parametrize("encoding", ["shift-jis", "euc-kr", "gb18030", "big5"])
@@ -146,6 +147,48 @@ def test_a_file_that_ends_within_a_character(encoding: str) -> None:
     reader = reader_of(data[:-1], source_in("jsonl", encoding))
     assert [number for number, _ in good_records(reader)] == [1]
     assert [(number, code) for number, code, _ in verdicts(reader)] == [(2, "bad_encoding")]
+
+
+@given(
+    st.lists(st.sampled_from([b"\0", b"\n", b"1", b"|", b"\x81", b"\xd8", b"\xdc", b"\xff"])),
+    st.sampled_from([name for name in TEXT_ENCODINGS if is_transcoded(name)]),
+    st.integers(1, 5),
+)
+def test_what_is_no_text_does_not_depend_on_how_much_is_read_at_once(
+    parts: list[bytes], encoding: str, size: int
+) -> None:
+    data = b"".join(parts)
+    file = TextFile(opener_of(data), encoding)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "BATCH_BYTES", size)
+        shown = file.shown(b"".join(file.pieces()))
+    assert shown == file.shown(b"".join(file.pieces()))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "rest", "shown"),
+    [
+        ("utf-16-le", b"1", "\\x31"),
+        ("utf-16-be", b"\0", "\\x00"),
+        ("utf-16-le", b"\x80\xdc1\0", "\\x80\\xdc1"),
+        ("utf-16-le", b"\x00\xd8", "\\x00\\xd8"),
+        ("utf-32-be", b"\0\1x", "\\x00\\x01\\x78"),
+        ("gb18030", b"\x810\x81", "\\x810\\x81"),
+        ("shift-jis", b"\x85", "\\x85"),
+        ("utf-8", b"\xff", "\\xff"),
+    ],
+)
+def test_bytes_that_are_no_text_are_shown_as_they_are(
+    encoding: str, rest: bytes, shown: str
+) -> None:
+    data = "a,b\n1,x\n2,y\n".encode(codec_of(encoding)) + rest
+    for end in (b"", ",x\n".encode(codec_of(encoding))):
+        if end and len(rest) % len("x".encode(codec_of(encoding))):
+            continue
+        (bad,) = bad_records(csv_reader(data + end, encoding=encoding))
+        assert (bad.place.number, bad.code) == (3, "bad_encoding")
+        assert bad.place.raw == shown + ",x" * bool(end)
+        assert "is no text in" in bad.reason
 
 
 def test_what_is_no_text_is_shown_by_its_bytes() -> None:

@@ -35,6 +35,8 @@ GERMAN = {"decimal_separator": ",", "thousands_separator": "."}
         ("1,5e3", GERMAN, "1.5e3"),
         ("1,234,567.8900", {"thousands_separator": ","}, "1234567.8900"),
         ("1 234 567", {"thousands_separator": " "}, "1234567"),
+        ("1\u00a0234\u00a0567", {"thousands_separator": "\u00a0"}, "1234567"),
+        ("1\u202f234 567", {"thousands_separator": "\u202f"}, "1234567"),
         (
             "1\u202f234\u00a0567,5",
             {"thousands_separator": " ", "decimal_separator": ","},

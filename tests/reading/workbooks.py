@@ -70,14 +70,15 @@ def xlsx(sheets: Mapping[str, Rows]) -> bytes:
     return xlsx_of({name: _xlsx_rows(rows) for name, rows in sheets.items()})
 
 
-def xlsx_of(sheet_data: Mapping[str, str], *, more: str = "") -> bytes:
+def xlsx_of(sheet_data: Mapping[str, str], *, more: str = "", hidden: str = "") -> bytes:
     """A workbook of sheets whose ``sheetData`` is given; style 1 is a date, 2 date and time.
 
-    ``more`` is what the workbook says beside them.
+    ``more`` is what the workbook says beside them; ``hidden`` the name of one that is not shown.
     """
     names = list(sheet_data)
     listed = "".join(
-        f'<sheet name={quoteattr(name)} sheetId="{n}" r:id="s{n}"/>'
+        f'<sheet name={quoteattr(name)} sheetId="{n}" r:id="s{n}"'
+        + (' state="hidden"/>' if name == hidden else "/>")
         for n, name in enumerate(names, 1)
     )
     targets = {f"s{n}": ("worksheet", f"worksheets/sheet{n}.xml") for n in range(1, len(names) + 1)}

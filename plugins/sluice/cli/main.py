@@ -23,6 +23,7 @@ from sluice.cli import (
     version,
     withdraw,
 )
+from sluice.cli.file_commands import FileCommand
 
 app = typer.Typer(
     name="sluice",
@@ -41,10 +42,10 @@ app.command(name="status")(status.status)
 app.command(name="check")(check.check)
 app.command(name="extract")(extract.extract)
 app.command(name="run")(run.run)
-app.command(name="inspect")(inspect.inspect)
-app.command(name="rejects")(rejects.rejects)
-app.command(name="withdraw")(withdraw.withdraw)
-app.command(name="replay")(replay.replay)
+app.command(name="inspect", cls=FileCommand)(inspect.inspect)
+app.command(name="rejects", cls=FileCommand)(rejects.rejects)
+app.command(name="withdraw", cls=FileCommand)(withdraw.withdraw)
+app.command(name="replay", cls=FileCommand)(replay.replay)
 app.command(name="approve")(approve.approve)
 app.command(name="refuse")(approve.refuse)
 app.command(name="notify")(notify.notify)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -43,7 +44,7 @@ def rejects(
         str | None, typer.Argument(help="A file's name as delivered; without it, all files.")
     ] = None,
     export: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--export",
             metavar="PATH",
@@ -176,13 +177,24 @@ def _export(
     connection: Connection,
     source: Source,
     files: Sequence[RejectedFile],
-    path: Path,
+    wanted: str,
 ) -> None:
+    path = Path(wanted)
+    if wanted.endswith("/") and not path.is_dir():
+        raise ConfigError(
+            f"There is no folder {wanted}.",
+            f"Make it (mkdir -p {path}); without the slash at its end it is the file's name.",
+        )
+    rows = rejected_rows(connection, [each.load_id for each in files])
+    first = next(rows, None)
+    if first is None:
+        errors_console.print(f"{source.name}: there is nothing to export, and nothing is written.")
+        return
     export = RejectExport(source, {each.load_id: each.file_columns for each in files})
     loads = [(each.load_id, each.file_name) for each in files]
     is_known = partial(is_delivered, connection, source.name)
     name = (suggest_name(source, loads, is_known) or "") if loads else ""
-    lines = export.lines(rejected_rows(connection, [each.load_id for each in files]))
+    lines = export.lines(chain([first], rows))
     target = path / (name or f"{source.name}.csv") if path.is_dir() else path
     try:
         if str(path) == "-":

@@ -43,6 +43,12 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = b"\x2a\x4d\x18"
 
 # What senders also use and Sluice does not unpack: better said than rejected record by record.
+_TAR = (b"ustar\x0000", b"ustar  \0")  # POSIX's and GNU's
+_TAR_PLACE = 257
+
+# The first bytes of unpacked content that tell whether it is a tar archive.
+TAR_BYTES = _TAR_PLACE + 8
+
 _FOREIGN = {
     b"7z\xbc\xaf\x27\x1c": "7-Zip",
     b"Rar!\x1a\x07": "RAR",
@@ -121,6 +127,20 @@ def compression_of(head: bytes) -> Compression | None:
                 remedy="Deliver it plain, or as gzip, bzip2, xz, zstd or zip.",
             )
     return None
+
+
+def refuse_tar(head: bytes) -> None:
+    """Refuse what begins, unpacked, as a tar archive does.
+
+    Raises:
+        DeliveryError: it does.
+    """
+    if head.startswith(_TAR, _TAR_PLACE):
+        raise DeliveryError(
+            "It is a tar archive, which Sluice does not take apart.",
+            code="bad_compression",
+            remedy="Deliver its files one by one, or in a zip archive.",
+        )
 
 
 def unpacked(packed: Iterable[bytes], compression: Compression, limits: Limits) -> Iterator[bytes]:

@@ -16,10 +16,12 @@ from typing import BinaryIO
 from sluice.errors import DeliveryError
 from sluice.landing.compression import (
     HEAD_BYTES,
+    TAR_BYTES,
     Compression,
     Limits,
     compression_of,
     default_limits,
+    refuse_tar,
     unpacked,
     unpacked_member,
 )
@@ -89,7 +91,13 @@ class DeliveryContent:
         if self._delivery.refusal:
             code, reason = self._delivery.refusal
             raise DeliveryError(reason, code=code)
-        return compression_of(_first(self._delivered(is_whole=False), HEAD_BYTES))
+        head = _first(self._delivered(is_whole=False), TAR_BYTES)
+        compression = compression_of(head[:HEAD_BYTES])
+        if compression is not None:
+            pieces = unpacked(self._delivered(is_whole=False), compression, self._limits)
+            head = _first(pieces, TAR_BYTES)
+        refuse_tar(head)
+        return compression
 
     def head(self, size: int) -> bytes:
         """The first bytes of the content; fewer than asked for are all that there are.

@@ -18,6 +18,9 @@ SAMPLE = 1000
 # Rejects wait for each other up to here, so that they are written together.
 PENDING = 1000
 
+# The code of a delivery of which more records are rejected than the source allows.
+TOO_MANY = "too_many_rejects"
+
 _COPY = """
     copy ops.rejected_rows (
         load_id, source, file_name, row_number, line_number, byte_offset, code, column_name,
@@ -34,11 +37,10 @@ class TooManyRejectsError(DeliveryError):
         count: how many there were when that was seen.
     """
 
-    def __init__(self, message: str, *, first: BadRecord, rejects: Rejects) -> None:
-        one = len(rejects.by_code) == 1
+    def __init__(self, message: str, *, code: str, first: BadRecord, rejects: Rejects) -> None:
         super().__init__(
             message,
-            code=first.code if one else "too_many_rejects",
+            code=code,
             record=first.place.number,
             column=first.column,
         )
@@ -105,7 +107,8 @@ class Rejects:
         limit = self._source.max_row_errors
         most = Decimal(limit.removesuffix("%")) if isinstance(limit, str) else Decimal(100)
         if self.count and not rows_loaded:
-            raise self._too_many(f"None of the {records:,} records can be loaded")
+            shared = next(iter(self.by_code)) if len(self.by_code) == 1 else TOO_MANY
+            raise self._too_many(f"None of the {records:,} records can be loaded", shared)
         if Decimal(self.count) * 100 > most * records:
             raise self._too_many(
                 f"{self.count:,} of {records:,} records cannot be loaded, with max_row_errors"
@@ -119,16 +122,17 @@ class Rejects:
         )
         self._pending = []
 
-    def _too_many(self, what: str) -> TooManyRejectsError:
+    def _too_many(self, what: str, code: str = TOO_MANY) -> TooManyRejectsError:
         first = min(self.sample, key=lambda record: record.place.number)
         where = f"record {first.place.number}"
         where += f" (line {first.place.line})" if first.place.line else ""
         reason = f"{where}: {printable(first.reason)}"
         if self._source.on_row_error == "fail":
-            return TooManyRejectsError(f"R{reason[1:]}", first=first, rejects=self)
+            message = f"R{reason[1:]}"
+            return TooManyRejectsError(message, code=first.code, first=first, rejects=self)
         codes = ", ".join(f"{count:,} {code}" for code, count in self.by_code.most_common())
         message = f"{what} ({codes}). The first is {reason}"
-        return TooManyRejectsError(message, first=first, rejects=self)
+        return TooManyRejectsError(message, code=code, first=first, rejects=self)
 
 
 def write_rejects(

@@ -6,6 +6,7 @@ read nothing but the values they are given; so the session may be one that can o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,10 +18,16 @@ from sluice.loading.preparing import Preparation, Row
 from sluice.reading.exact_values import change_of
 from sluice.reading.headers import map_columns
 from sluice.reading.records import BadRecord, Batch
-from sluice.registry import Source
+from sluice.registry import Column, Source
 
 # SQLSTATE -> the code of a rejected record.
 CODES = {"22003": "out_of_range", "22008": "out_of_range", "54000": "too_long"}
+
+# What PostgreSQL refuses for some types of numbers, and takes for others, where a rule forbids it.
+NOT_FINITE = re.compile(r"\s*[+-]?(?:nan|inf(?:inity)?)\s*", re.IGNORECASE)
+
+# As Arrow writes them: PostgreSQL takes the year for a zone.
+BEFORE_YEAR_1 = re.compile(r"\s*-[0-9]+-[0-9]+-[0-9]")
 
 _JUDGE = """
     select position, column_name, verdict.message, verdict.sql_error_code
@@ -86,12 +93,25 @@ def type_verdicts(
     for position, name, value, _ in asked:
         verdicts = found.get(position, [])
         if name in {each.column for each in verdicts}:
+            plainer = _plainer(value, name, source.columns[name])
+            if plainer is not None:
+                found[position] = [plainer if each.column == name else each for each in verdicts]
             continue
         change = change_of(value, source.columns[name])
         if change is not None:
             verdict = Verdict(name, change.code, f"{name}: {change.reason}")
             found[position] = [*verdicts, verdict]
     return dict(sorted(found.items()))
+
+
+def _plainer(value: str, name: str, column: Column) -> Verdict | None:
+    """The verdict on a refused value where it is known better than PostgreSQL says it."""
+    if column.data_type in ("bigint", "decimal", "double") and NOT_FINITE.fullmatch(value):
+        return Verdict(name, "not_finite", f"{name}: {value!r} is no finite number.")
+    if column.data_type in ("date", "timestamp") and BEFORE_YEAR_1.match(value):
+        reason = f"{name}: {value!r} is before the year 1, which is written with BC after it."
+        return Verdict(name, "wrong_type", reason)
+    return None
 
 
 def frozen(record: BadRecord) -> DeliveryError:

@@ -278,8 +278,24 @@ def shown(value: str) -> str:
     return repr(cut).replace("\\udc", "\\x")  # a byte that is no text, not the surrogate for it
 
 
+def lack_of_lines(text: str, skipped: int) -> str:
+    """Why a file has no header that ends within the lines to pass over, in a sentence."""
+    if not skipped or not text:
+        return "The file is empty: it has no header."
+    count = len(LINE_END.findall(text)) + (not text.endswith(("\r", "\n")))
+    return (
+        f"The file has only {count} lines, and skip_lines passes over {skipped}: no header is left."
+    )
+
+
 def line_end_before(text: str, place: int) -> str:
     """The line end that stands before a place; empty where none does."""
     if text.endswith("\r\n", 0, place):
         return "\r\n"
     return text[place - 1] if place and text[place - 1] in "\r\n" else ""
+
+
+def last_line_end(data: bytes) -> int:
+    """How many bytes the whole lines have; a CR at the very end may be half of a CRLF."""
+    line_feed = data.rfind(b"\n")
+    return max(line_feed, data.rfind(b"\r", line_feed + 1, len(data) - 1)) + 1

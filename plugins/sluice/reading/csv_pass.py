@@ -293,7 +293,8 @@ class Pass:
             goes_on=not self._window.is_last,
         )
         if verdict.fields is not None:
-            verdict = self._stray(position, verdict.end, len(verdict.fields)) or verdict
+            stray = self._stray(position, verdict.end, len(verdict.fields))
+            verdict = stray or self._damaged(position, verdict)
         elif verdict.is_open and not self._window.is_last:
             self._is_dropping = True
             verdict = replace(verdict, code="too_long", reason=too_long_reason(verdict.reason))
@@ -360,12 +361,24 @@ class Pass:
         fields = tuple(map(self._grammar.value, match.groups()[:-1]))
         if text[place] == "\0":
             return Verdict(match.end(), "nul_byte", f"A NUL byte in {where}.", index, fields)
-        # Of a file that was decoded before, the byte is not what stands here.
-        number = f" 0x{ord(text[place]) & 0xFF:02X}"
-        byte = "A byte" if self._file.transcoded_from else f"Byte{number}"
-        encoding = self._file.transcoded_from or self._file.encoding
-        reason = f"{byte} in {where} is no text in {encoding}."
+        reason = self._damage(place, where)
         return Verdict(match.end(), "bad_encoding", reason, index, fields)
+
+    def _damaged(self, start: int, verdict: Verdict) -> Verdict:
+        """A verdict on the number of fields, which bytes that are no text may have changed."""
+        place = self._window.next_suspect(start)
+        if place >= verdict.end or self._window.text[place] == "\0":
+            return verdict
+        reason = f"{self._damage(place, 'it')} {verdict.reason}"
+        return replace(verdict, code="bad_encoding", reason=reason)
+
+    def _damage(self, place: int, where: str) -> str:
+        # Of a file that was decoded before, the byte is not what stands here.
+        number = f" 0x{ord(self._window.text[place]) & 0xFF:02X}"
+        byte = "A byte" if self._file.transcoded_from else f"Byte{number}"
+        return (
+            f"{byte} in {where} is no text in {self._file.transcoded_from or self._file.encoding}."
+        )
 
     def _is_passed(self, position: int) -> bool:
         """Whether at a place is an empty line or a comment."""

@@ -19,7 +19,8 @@ class CsvReader:
 
     A record is RFC 4180's, in the file's dialect: an empty field without quotes is a missing value,
     one with quotes an empty text; LF, CRLF and CR end records, also mixed in one file. An empty
-    line is a record with one field, except at the end of a file of several columns. Lines that
+    line is a record with one field, except at the end of a file of several columns, where no writer
+    means one by it (PostgreSQL writes a missing value of a single column so). Lines that
     begin with the dialect's comment are no records and have no number. Memory does not depend on
     the file's size: a record of more than 16 MB is refused as ``too_long``.
 

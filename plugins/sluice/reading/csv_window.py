@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
 
-from sluice.reading.csv_grammar import RECORD_BYTES, parts_of
+from sluice.reading.csv_grammar import RECORD_BYTES, last_line_end, parts_of
 from sluice.reading.csv_lines import Places, line_ends
 from sluice.reading.records import Place
 from sluice.registry import CsvDialect
@@ -18,7 +18,7 @@ SUSPECT = re.compile("[\0\udc80-\udcff]")
 STRETCH_CHARACTERS = 2048
 
 # How such a byte of a file that is read as UTF-8 comes: see ``lines.TextFile``.
-BYTE_IN_UTF_8 = re.compile("\udced[\udcb2\udcb3][\udc80-\udcbf]")
+BYTE_IN_UTF_8 = re.compile("\udced[\udcb0-\udcb3][\udc80-\udcbf]")
 
 LINE_END_BYTES = re.compile(rb"\r\n|\n|\r")
 
@@ -149,7 +149,7 @@ class Blocks:
         Empty too where ``is_overlong``: then ``drop_record`` goes on.
         """
         data = self._pending
-        cut = _last_line_end(data)
+        cut = last_line_end(data)
         while cut < least:
             if len(data) - cut > RECORD_BYTES:
                 self.is_overlong = not cut
@@ -160,7 +160,7 @@ class Blocks:
                 cut = len(data)
                 break
             data += piece
-            cut = _last_line_end(data)
+            cut = last_line_end(data)
         self._pending = data[cut:]
         return data[:cut]
 
@@ -229,9 +229,3 @@ def _suspects(text: str) -> Iterator[int]:
             is_clean = "\0" not in stretch
         if not is_clean:
             yield from (start + match.start() for match in SUSPECT.finditer(stretch))
-
-
-def _last_line_end(data: bytes) -> int:
-    """How many bytes the whole lines have; a CR at the very end may be half of a CRLF."""
-    line_feed = data.rfind(b"\n")
-    return max(line_feed, data.rfind(b"\r", line_feed + 1, len(data) - 1)) + 1

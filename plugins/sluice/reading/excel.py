@@ -57,7 +57,7 @@ class ExcelReader:
         # Closed with the reader; it has no name that could be left behind.
         self._sheet = tempfile.TemporaryFile()  # noqa: SIM115
         with opener() as stream:
-            _read_sheet(stream, layout.sheet, self._sheet)
+            is_hidden = _read_sheet(stream, layout.sheet, self._sheet)
         header = next(self._rows(layout.header_row), None)
         if header is None or _is_empty(header):
             raise DeliveryError(
@@ -73,7 +73,8 @@ class ExcelReader:
         self._columns = [index for index, cell in enumerate(header) if cell is not None]
         self.names = tuple(shown(header[index]) for index in self._columns)
         which = repr(layout.sheet) if isinstance(layout.sheet, str) else f"number {layout.sheet}"
-        note = f"Sheet {which}; the header is its row {layout.header_row}."
+        hidden = ", which is hidden in the workbook" if is_hidden else ""
+        note = f"Sheet {which}{hidden}; the header is its row {layout.header_row}."
         self.notes: tuple[str, ...] = (note,)
 
     def batches(self) -> Iterator[Batch]:
@@ -169,8 +170,8 @@ class ExcelReader:
                     yield decode(line)
 
 
-def _read_sheet(stream: BinaryIO, sheet: str | int, output: BinaryIO) -> None:
-    """Let the program write the sheet to a file.
+def _read_sheet(stream: BinaryIO, sheet: str | int, output: BinaryIO) -> bool:
+    """Let the program write the sheet to a file; gives whether it is hidden.
 
     Raises:
         DeliveryError: it cannot be read.
@@ -199,11 +200,12 @@ def _read_sheet(stream: BinaryIO, sheet: str | int, output: BinaryIO) -> None:
         raise DeliveryError(verdict["problem"], code=verdict["code"], remedy=verdict["remedy"])
     if done.returncode < 0 or b"MemoryError" in done.stderr:
         raise _too_large(f"more than {MEMORY_BYTES >> 30} GB of memory")
-    if done.returncode or verdict:
+    if done.returncode or "is_hidden" not in verdict:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise DeliveryError(
             f"The file cannot be read as an Excel workbook: {last[:200]!r}.", code="bad_structure"
         )
+    return bool(verdict["is_hidden"])
 
 
 def _too_large(how_much: str) -> DeliveryError:

@@ -72,18 +72,18 @@ def main(sheet: str) -> int:
     output = sys.stdout.buffer
     file = BytesIO(sys.stdin.buffer.read())
     try:
-        rows = read_sheet(file, sheet[1:] if sheet.startswith(":") else int(sheet))
+        rows, is_hidden = read_sheet(file, sheet[1:] if sheet.startswith(":") else int(sheet))
     except UnreadableError as error:
         output.write(encode({"problem": str(error), "code": error.code, "remedy": error.remedy}))
         return 0
-    output.write(b"{}\n")
+    output.write(encode({"is_hidden": is_hidden}) + b"\n")
     for row in rows:
         output.write(encode(row) + b"\n")
     return 0
 
 
-def read_sheet(file: BinaryIO, sheet: str | int) -> Iterator[list[Any]]:
-    """The rows of a sheet from its first, their cells from column A.
+def read_sheet(file: BinaryIO, sheet: str | int) -> tuple[Iterator[list[Any]], bool]:
+    """The rows of a sheet from its first, their cells from column A; and whether it is hidden.
 
     Raises:
         UnreadableError: there is no such sheet, or the workbook cannot be read.
@@ -94,6 +94,7 @@ def read_sheet(file: BinaryIO, sheet: str | int) -> Iterator[list[Any]]:
         workbook = python_calamine.load_workbook(file)
         number = _find(workbook.sheet_names, sheet)
         found = workbook.get_sheet_by_index(number)
+        visible = workbook.sheets_metadata[number].visible
     except python_calamine.PasswordError:
         raise UnreadableError("The workbook is encrypted.", "bad_structure", PASSWORD) from None
     except (python_calamine.CalamineError, OSError) as error:
@@ -104,7 +105,7 @@ def read_sheet(file: BinaryIO, sheet: str | int) -> Iterator[list[Any]]:
     except UNEXPECTED as error:
         problem = f"The workbook's parts are not as Excel writes them: {error!r}."
         raise UnreadableError(problem, "bad_structure", "Open it in Excel and save it.") from None
-    return _rows(found, others)
+    return _rows(found, others), visible != python_calamine.SheetVisibleEnum.Visible
 
 
 def _find(names: list[str], sheet: str | int) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sluice.errors import DeliveryError
-from sluice.reading.csv_grammar import LINE_END, Grammar, shown
+from sluice.reading.csv_grammar import LINE_END, Grammar, lack_of_lines, shown
 from sluice.reading.encodings import declared_encoding
 from sluice.registry import CsvDialect, Source
 from sluice.registry.formats import LONGEST_NAME
@@ -137,7 +137,7 @@ def read_header(
         end, line_end = match.end(), match[1]
         if end - start == len(line_end):
             raise DeliveryError(
-                "The file is empty: it has no header."
+                lack_of_lines(text, dialect.skip_lines)
                 if end == len(text)
                 else "The line that should be the header is empty.",
                 code="no_header",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sluice.errors import ConfigError, DeliveryError
+from sluice.errors import ConfigError, DeliveryError, printable
 from sluice.landing.archives import members_of
 from sluice.landing.compression import Compression, Limits
 from sluice.landing.content import DeliveryContent
@@ -73,13 +73,14 @@ def find_file(name: str, source: Source | None, limits: Limits) -> Delivery:
         limits: what it may unpack to.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        ConfigError: there is no such file.
         DeliveryError: the archive cannot be used, or has no such member.
     """
     path, member = Path(name), ""
     if not path.exists() and MEMBER_MARK in name:
         archive, _, member = name.partition(MEMBER_MARK)
         path = Path(archive)
+    _check_file(path)
     delivery = local_delivery(path, source.name if source else "")
     if not member and _is_spreadsheet(delivery):
         return delivery
@@ -98,6 +99,19 @@ def find_file(name: str, source: Source | None, limits: Limits) -> Delivery:
             remedy=f"Name one of them: {path.name}{MEMBER_MARK}{next(iter(named))}",
         )
     return members[0]
+
+
+def _check_file(path: Path) -> None:
+    name = printable(str(path))
+    if path.is_dir():
+        raise ConfigError(f"{name} is a folder.", "Name a file in it.")
+    if not path.exists():
+        raise ConfigError(f"There is no file {name}.", "Correct the path.")
+    if not path.is_file():
+        raise ConfigError(
+            f"{name} is a pipe or a device, and no file.",
+            "Write what it gives to a file: a file is read more than once.",
+        )
 
 
 def open_file(

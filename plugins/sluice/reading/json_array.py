@@ -17,8 +17,9 @@ class JsonArrayReader:
 
     The document is read as a stream, so it may be larger than memory. A record that is no proper
     JSON is rejected alone as long as its brackets and quotes are in order; where they are not,
-    nothing tells where the next record begins, and the delivery is refused. What becomes of a
-    record's members is said in ``JsonFields``.
+    nothing tells where the next record begins, and the delivery is refused, as it is where what
+    stands around the array is no JSON. What becomes of a record's members is said in
+    ``JsonFields``.
 
     Attributes:
         names: the registry's names, as dotted paths; then the unknown ones, if they are kept.
@@ -61,7 +62,7 @@ class JsonArrayReader:
 
     def _groups(self) -> Iterator[list[Element]]:
         """The elements, as many at a time as make a batch; a cut one alone."""
-        scanner = JsonScanner(self._file.pieces(), self._file.start)
+        scanner = JsonScanner(self._file.pieces(), self._file.start, self._file.text)
         group: list[Element] = []
         size = 0
         for element in scanner.elements(self._path):

@@ -1,14 +1,15 @@
 """Walks through a JSON document of any size: finds an array in it, and where its elements end.
 
-Only brackets, strings and commas are looked at here; whether an element is JSON at all is judged
-when it is taken apart, so that one bad element does not take the others along.
+Of the elements, only brackets, strings and commas are looked at here; whether one is JSON at all is
+judged when it is taken apart, so that a bad one does not take the others along. What stands around
+the array has nobody else to judge it, and has to be JSON.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sluice.errors import DeliveryError, printable
@@ -41,6 +42,32 @@ ELEMENT_AND_COMMA = re.compile(
 )
 
 
+STRICT_BODY = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
+STRICT_SCALAR = re.compile(
+    rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null"
+)
+
+
+def _strict(depth: int) -> tuple[bytes, bytes, bytes]:
+    """A value of JSON up to a depth; members of an object and of an array, with their commas."""
+    space, string = rb"[ \t\r\n]*+", b'"' + STRICT_BODY.pattern + b'"'
+    value = string + b"|" + STRICT_SCALAR.pattern
+    if depth:
+        _, members, elements = _strict(depth - 1)
+        value += rb"|\{" + space + members + rb"\}|\[" + space + elements + rb"\]"
+    value = b"(?:" + value + b")" + space
+    member = string + space + b":" + space + value
+    return (
+        value,
+        b"(?:" + member + b"(?:," + space + rb'(?=")|(?=\})))*+',
+        b"(?:" + value + b"(?:," + space + rb"(?=[^\]])|(?=\])))*+",
+    )
+
+
+# What most members are that hold no records, in one call for as many as follow each other.
+_, MEMBERS, ELEMENTS = map(re.compile, _strict(2))
+
+
 class Element(NamedTuple):
     """One element of the array.
 
@@ -60,13 +87,15 @@ class Element(NamedTuple):
 class JsonScanner:
     """A position in a document that is read piece by piece."""
 
-    def __init__(self, pieces: Iterator[bytes], offset: int) -> None:
+    def __init__(self, pieces: Iterator[bytes], offset: int, text: Callable[[bytes], str]) -> None:
         """Stand at the document's start.
 
         Args:
             pieces: its bytes.
             offset: where its first byte stands in the file.
+            text: decodes its keys.
         """
+        self._text = text
         self._pieces = pieces
         self._buffer = b""
         self._at = 0
@@ -96,7 +125,7 @@ class JsonScanner:
                 found = True
                 yield from self.elements(rest)
             else:
-                self._value(0)
+                self._skip()
             self._comma(b"}")
         self._at += 1
         if not found:
@@ -151,13 +180,71 @@ class JsonScanner:
             raise self._wrong("a key in quotes is expected")
         data, is_cut = self._value(SHOWN_BYTES)
         try:
-            name = json.loads(data) if not is_cut else ""
+            name = json.loads(self._text(data)) if not is_cut else ""
         except ValueError:
             raise self._wrong("the key before it is no string") from None
         if self._next() != b":":
             raise self._wrong("a colon is expected")
         self._at += 1
         return str(name)
+
+    def _skip(self) -> None:
+        """Pass over a value that holds no records."""
+        closers: list[bytes] = []
+        is_value = True  # whether one begins here
+        while is_value or closers:
+            if is_value:
+                is_value = self._begin(closers)
+            elif self._next() == closers[-1]:
+                self._at += 1
+                closers.pop()
+            else:
+                self._comma(closers[-1])
+                is_value = self._go_to_value(closers[-1])
+
+    def _begin(self, closers: list[bytes]) -> bool:
+        """Pass over a string or a scalar, or into what has members; whether one follows."""
+        here = self._next()
+        if here == b'"':
+            self._strict_string()
+        elif here in (b"{", b"["):
+            self._at += 1
+            closers.append(bytes([CLOSERS[here[0]]]))
+            if len(closers) > MOST_OPEN:
+                raise self._wrong("an end of all these brackets is expected")
+            return self._go_to_value(closers[-1])
+        else:
+            kept = _Kept(RECORD_BYTES)
+            self._pass_over(SCALAR, kept)
+            if not STRICT_SCALAR.fullmatch(kept.data):
+                raise self._wrong("a value is expected")
+        return False
+
+    def _go_to_value(self, closer: bytes) -> bool:
+        """Pass over members that are whole and sound; whether there is another."""
+        self._next()
+        found = (MEMBERS if closer == b"}" else ELEMENTS).match(self._buffer, self._at)
+        self._at = found.end() if found else self._at
+        if self._next() == closer:
+            return False
+        if closer == b"}":
+            self._key()
+        return True
+
+    def _strict_string(self) -> None:
+        kept = _Kept(0)
+        self._take(kept, 1)
+        while True:
+            self._pass_over(STRICT_BODY, kept)
+            here = self._buffer[self._at : self._at + 6]
+            if here[:1] == b'"':
+                self._at += 1
+                return
+            # An escape at the end of what has been read may go on.
+            if (here and here[:1] != b"\\") or len(here) == 6:
+                raise self._wrong("a character of a string or an escape of JSON is expected")
+            if not self._fill():
+                raise self._wrong("the string is never closed")
 
     def _value(self, limit: int) -> tuple[bytes, bool]:
         """Pass over a value; gives its bytes, or their beginning where it is over the limit."""

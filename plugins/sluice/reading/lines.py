@@ -27,11 +27,8 @@ HEAD_BYTES = 1 << 18
 # What bytes that are no text become in Python's ``surrogateescape``; no UTF-8 decodes to these.
 NO_TEXT = re.compile("[\udc80-\udcff]")
 
-LONE = re.compile("[\ud800-\udfff]")
-
-# How Python's decoders are told to go on after what is no text: with half a pair of UTF-16 as it
-# is; those of several bytes a character with each byte that is none, and nothing that follows it.
-WIDE_ERRORS = {"utf-16": "surrogatepass", "utf-32": "sluice-no-character"}
+# What they become where a file is handed on as UTF-8: there it may be any byte.
+BYTE = re.compile("[\udc00-\udcff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ class TextFile:
             text = data.decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:  # cut within a character
             text = data.decode("utf-8", "backslashreplace")
-        return LONE.sub(lambda match: _escaped(match[0]), text)
+        return BYTE.sub(lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", text)
 
     def undecodable(self, text: str) -> str | None:
         """What is wrong with decoded text as a sentence; None where it is text throughout."""
@@ -142,35 +139,30 @@ def too_long(place: Place) -> BadRecord:
     return BadRecord(place, "too_long", reason)
 
 
-def _no_character(error: UnicodeError) -> tuple[str, int]:
-    """What four bytes become that are no character of UTF-32: one byte that is no text."""
+def _bytes_as_surrogates(error: UnicodeError) -> tuple[str, int]:
+    """What bytes that are no text become: a surrogate each, so that they can be shown.
+
+    In UTF-16 and UTF-32 all bytes of a character that is none. Of several bytes a character
+    elsewhere, the first alone: a delimiter or a line end after it stays what it is.
+    """
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    return "\udcff", error.end
+    end = error.end if error.encoding.startswith("utf") else error.start + 1
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : end]), end
 
 
-codecs.register_error("sluice-no-character", _no_character)
+codecs.register_error("sluice-bytes", _bytes_as_surrogates)
 
 
 def _as_utf_8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Text as UTF-8; what is damaged comes out as surrogates, which are not UTF-8.
-
-    A delimiter or a line end after a damaged byte stays what it is.
-    """
-    errors = WIDE_ERRORS.get(encoding[:6], "surrogateescape")
-    decoder = codecs.getincrementaldecoder(codec_of(encoding))(errors)
+    """Text as UTF-8; bytes that are no text come out as surrogates, which are not UTF-8."""
+    codec = codec_of(encoding)
+    decoder = codecs.getincrementaldecoder(codec)("sluice-bytes")
     for piece in pieces:
         yield decoder.decode(piece).encode("utf-8", "surrogatepass")
-    try:
-        yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:  # half a character at the end
-        yield "\udcff".encode("utf-8", "surrogatepass")
-
-
-def _escaped(surrogate: str) -> str:
-    r"""A byte that is no text as ``\xNN``, half a character of UTF-16 as ``\uNNNN``."""
-    code = ord(surrogate)
-    return f"\\x{code - 0xDC00:02x}" if NO_TEXT.match(surrogate) else f"\\u{code:04x}"
+    # At the end, Python's decoders of several bytes a character give up after the first of them.
+    rest, _ = decoder.getstate()
+    yield rest.decode(codec, "sluice-bytes").encode("utf-8", "surrogatepass")
 
 
 def _whole_lines(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool, int]]:

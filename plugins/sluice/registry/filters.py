@@ -125,8 +125,11 @@ def _refuse_unfit(source: Source, column: str) -> None:
             "Run without the filter.",
         )
     if source.columns[column].mask:
+        others = sorted(name for name, each in source.columns.items() if not each.mask)
         raise ConfigError(
             f"Column {column} of source {source.name} is masked: a filter would write a value of it"
             " into the ledger.",
-            f"Filter by another column: {', '.join(sorted(set(source.columns) - {column}))}.",
+            f"Filter by another column: {', '.join(others)}."
+            if others
+            else "Run without the filter.",
         )

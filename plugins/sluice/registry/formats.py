@@ -102,7 +102,7 @@ class ValueRules(RegistryModel):
     decimal_separator: Literal[".", ","] | None = None
     """The character before the fraction of a number."""
     thousands_separator: Literal[",", ".", " ", "'", "_"] | None = None
-    """The character between groups of three digits."""
+    """The character between groups of three digits; a space stands for no-break spaces too."""
     date_order: Literal["ymd", "dmy", "mdy"] | None = None
     """The order of day, month and year in a date written with digits, such as 31.12.2026."""
     time_format: StrictStr | None = None
@@ -111,6 +111,11 @@ class ValueRules(RegistryModel):
     """The words for true, beside PostgreSQL's own."""
     false_values: tuple[StrictStr, ...] = ()
     """The words for false, beside PostgreSQL's own."""
+
+    @field_validator("thousands_separator", mode="before")
+    @classmethod
+    def _any_space_is_a_space(cls, value: object) -> object:
+        return " " if value in ("\u00a0", "\u202f") else value
 
     @model_validator(mode="after")
     def _separators_differ(self) -> ValueRules:
