@@ -139,7 +139,7 @@ def test_a_time_just_before_midnight_is_not_the_midnight_before(cell: str) -> No
 @tried(300)
 def test_a_time_of_day_never_wraps(part: float) -> None:
     data = xlsx_of({"S": f'<row r="1"><c r="A1" s="3"><v>{part!r}</v></c></row>'})
-    ((cell,),) = excel_program.read_sheet(io.BytesIO(data), 1)
+    ((cell,),), _ = excel_program.read_sheet(io.BytesIO(data), 1)
     assert (cell == ("wrapped", repr(part))) == (part > 0.5 and cell[1] == repr(part))
     assert cell[1] == repr(part) or (cell[1] == "00:00:00") == (part < 0.5 / 86_400_000)
 
