@@ -59,6 +59,7 @@ def test_a_sound_registry_has_sources_and_pipelines(tmp_path: Path) -> None:
         ("columns: {a: {data_type: date, maximum: 2026-13-45x}}", 5, "columns.a", "is no date"),
         ("columns: {a: {data_type: double, maximum: .inf}}", 5, "columns.a", "is no number"),
         ("columns: {a: {data_type: bigint, pattern: x}}", 5, "columns.a", "for data_type text"),
+        ("columns: {a: {data_type: text, pattern: (?q)a}}", 5, "columns.a.pattern", "as a whole"),
         (
             "columns: {a: {data_type: text, accepted_values: [no, se]}}",
             5,

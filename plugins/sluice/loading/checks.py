@@ -15,6 +15,7 @@ from sluice.errors import ConfigError
 from sluice.loading.copy_data import text_array
 from sluice.loading.table import bronze_table
 from sluice.registry import Column, DataType, Source
+from sluice.registry.patterns import whole_pattern
 
 # PostgreSQL reads the words NaN and infinity, and every sum with one of them is one of them.
 IS_NAN: LiteralString = "{value} = 'NaN'"
@@ -89,7 +90,7 @@ def _of(name: str, column: Column) -> Iterator[Check]:
         failure = SQL("{} > {}{}").format(value, Literal(str(column.maximum)), cast)
         yield Check("above_maximum", name, failure, f"must be at most {column.maximum}")
     if column.pattern is not None:
-        failure = SQL("{} !~ {}").format(value, Literal(f"^(?:{column.pattern})$"))
+        failure = SQL("{} !~ {}").format(value, Literal(whole_pattern(column.pattern)))
         yield Check("pattern_mismatch", name, failure, f"must match {column.pattern}")
 
 

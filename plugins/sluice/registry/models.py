@@ -32,6 +32,7 @@ from sluice.registry.formats import (
 )
 from sluice.registry.freshness import Freshness
 from sluice.registry.notify import NotifyList
+from sluice.registry.patterns import NamePattern, ValuePattern
 from sluice.registry.schedule import PERCENTAGE, ApproveWhen, Schedule
 
 DataType = Literal[
@@ -73,7 +74,7 @@ class Column(RegistryModel):
     """What the column means; shown in dbt's docs."""
     from_: StrictStr | None = Field(default=None, alias="from", min_length=1)
     """Its name in the files, where that is another: a header, or a dotted path into JSON."""
-    from_file_name: StrictStr | None = None
+    from_file_name: NamePattern | None = None
     """A regular expression (Python's) with one group, searched for in the file's name: what the
     group matches is the value of the records that have none."""
     start: int | None = Field(default=None, ge=1)
@@ -99,19 +100,9 @@ class Column(RegistryModel):
     """The smallest value allowed."""
     maximum: Bound | None = None
     """The largest value allowed."""
-    pattern: StrictStr | None = None
-    """A regular expression (PostgreSQL's) that a `text` value must match as a whole."""
-
-    @field_validator("from_file_name")
-    @classmethod
-    def _has_one_group(cls, value: str | None) -> str | None:
-        try:
-            groups = 1 if value is None else re.compile(value).groups
-        except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from None
-        if groups != 1:
-            raise ValueError("needs one group in parentheses, around the value")
-        return value
+    pattern: ValuePattern | None = None
+    """A regular expression (PostgreSQL's) that a `text` value must match as a whole; options such
+    as `(?i)` stand at its start."""
 
     @model_validator(mode="after")
     def _rules_fit_the_type(self) -> Column:
