@@ -76,7 +76,8 @@ class Column(RegistryModel):
     """Its name in the files, where that is another: a header, or a dotted path into JSON."""
     from_file_name: NamePattern | None = None
     """A regular expression (Python's) with one group, searched for in the file's name: what the
-    group matches is the value of the records that have none."""
+    group matches is the value of the records that have none. A member of an archive has the value
+    from its own name, or else from its archive's."""
     start: int | None = Field(default=None, ge=1)
     """Where it begins in a `fixed_width` line, in characters from 1."""
     width: int | None = Field(default=None, ge=1)
