@@ -131,3 +131,39 @@ def test_fixed_width_lines_are_cut_at_the_declared_places(shop: Shop) -> None:
     assert shop.query("select row_number, code, raw_record from ops.rejected_rows") == [
         (2, "ragged_row", "   2pen")
     ]
+
+
+@pytest.mark.parametrize("contract", ["evolve", "discard_value"])
+def test_nanoseconds_are_kept_where_a_column_keeps_them(shop: Shop, contract: str) -> None:
+    columns = {
+        "order_id": {"data_type": "bigint"},
+        "at": {"data_type": "timestamp"},
+        "as_text": {"data_type": "text"},
+        "object": {"data_type": "json"},
+    }
+    keys = {"format": "parquet", "columns": columns, "schema_contract": {"new_columns": contract}}
+    shop.source = Source.model_validate({**ORDERS.model_dump(), **keys})
+    fine = pa.array([1001, 2000], pa.timestamp("ns", "UTC"))
+    objects = pa.StructArray.from_arrays([fine], ["at"])
+    coarse = pa.array([1000, 2001], pa.timestamp("ns", "UTC"))
+    table = {
+        "order_id": [1, 2],
+        "at": coarse,
+        "as_text": fine,
+        "object": objects,
+        "more": fine,
+    }
+    path = shop.drop("a.parquet", "")
+    pq.write_table(pa.table(table), path)
+    (entry,) = shop.load().entries
+    assert (entry.outcome, entry.rows_loaded, entry.rows_rejected) == ("loaded", 1, 1)
+    more = "more" if contract == "evolve" else "_rescued_data ->> 'more'"
+    kept = "1970-01-01 00:00:00.000001001Z"
+    assert shop.query(f"select at::text, as_text, object ->> 'at', {more} from bronze.orders") == [
+        ("1970-01-01 00:00:00.000001+00", kept, kept, kept)
+    ]
+    ((code, column, reason),) = shop.query(
+        "select code, column_name, reason from ops.rejected_rows"
+    )
+    assert (code, column) == ("not_exact", "at")
+    assert "1970-01-01 00:00:00.000002001Z" in reason

@@ -27,9 +27,9 @@ class ParquetReader:
     """The records of a Parquet file, in its order, a batch of rows at a time.
 
     Numbers, dates and times become the text that PostgreSQL reads as the same value; a moment in
-    some zone becomes that moment in UTC; lists, maps and structs become JSON. Where there is no
-    such text (nanoseconds, NUL characters, NaN within JSON) the record is rejected. A raw record is
-    shown as a JSON object of those texts.
+    some zone becomes that moment in UTC; nanoseconds stay, for the column to take or refuse; lists,
+    maps and structs become JSON. Where there is no such text (NUL characters, NaN within JSON) the
+    record is rejected. A raw record is shown as a JSON object of those texts.
 
     Attributes:
         names: the names of the file's columns.
