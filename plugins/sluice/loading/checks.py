@@ -175,18 +175,23 @@ def judge_rows(
     checks = checks_of(source)
     if not checks or not rows:
         return []
+    # No rule looks into JSON, and what COPY has taken may be too deep for another statement.
+    types = {
+        name: "text" if column.data_type == "json" else column.postgres_type
+        for name, column in source.columns.items()
+    }
     typed = [
         SQL("({}::text[])[position]::{} as {}").format(
             Literal(text_array([row[index] for row in rows])),
-            SQL(source.columns[name].postgres_type),
+            SQL(types[name]),
             Identifier(name),
         )
         for index, name in enumerate(columns)
         if name in source.columns
     ]
     missing = [
-        SQL("null::{} as {}").format(SQL(column.postgres_type), Identifier(name))
-        for name, column in source.columns.items()
+        SQL("null::{} as {}").format(SQL(type_name), Identifier(name))
+        for name, type_name in types.items()
         if name not in columns
     ]
     query = SQL(

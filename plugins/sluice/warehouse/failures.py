@@ -10,6 +10,9 @@ from psycopg import errors
 
 from sluice.errors import RetriableError
 
+# What PostgreSQL says of values that it does not take; the same again would be refused again.
+REFUSALS = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
+
 
 @contextmanager
 def retriable_failures(activity: str, *, lock: str) -> Iterator[None]:
