@@ -97,6 +97,16 @@ def test_a_problem_names_line_place_and_remedy(
     assert "orders" not in registry.sources
 
 
+def test_a_table_has_room_for_its_columns(tmp_path: Path) -> None:
+    columns = "".join(f"  c{n}: {{data_type: text}}\n" for n in range(1650))
+    source = SOURCE.replace("  order_id: {data_type: bigint, nullable: false}\n", columns)
+    (problem,) = read_registry(
+        write(tmp_path, sources__orders=source, pipelines__sales=PIPELINE)
+    ).problems[:1]
+    assert (str(problem.file), problem.line) == ("registry/sources/orders.yml", 4)
+    assert "1,650 columns are more than the 1,597" in str(problem)
+
+
 def test_all_problems_of_all_files_come_at_once(tmp_path: Path) -> None:
     project = write(
         tmp_path,

@@ -29,6 +29,7 @@ from sluice.registry.formats import (
     RegistryModel,
     SchemaContract,
     ValueRules,
+    check_count,
 )
 from sluice.registry.freshness import Freshness
 from sluice.registry.notify import NotifyList
@@ -233,7 +234,8 @@ class Source(RegistryModel):
 
     @field_validator("columns")
     @classmethod
-    def _not_a_system_column(cls, value: dict[str, Column]) -> dict[str, Column]:
+    def _can_be_a_tables(cls, value: dict[str, Column]) -> dict[str, Column]:
+        check_count(value)
         taken = sorted(SYSTEM_COLUMNS & value.keys())
         if taken:
             raise ValueError(f"{taken[0]} is a system column of PostgreSQL; choose another name")
