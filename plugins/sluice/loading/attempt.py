@@ -22,6 +22,7 @@ from sluice.loading.hiding import shown_reason
 from sluice.loading.masks import is_own_mask, masks_of
 from sluice.loading.preparing import Preparation
 from sluice.loading.progress import Meter, Tell
+from sluice.loading.refusals import refusals_explained
 from sluice.loading.rejects import Rejects, TooManyRejectsError, write_rejects
 from sluice.loading.table import add_columns, delete_loads
 from sluice.loading.tolerant import TolerantLoad
@@ -121,7 +122,7 @@ class Attempt:
             NoRecordMatchesError: nothing of it is wanted; likewise.
         """
         self._wanted = known.filters
-        with self._connection.transaction():
+        with refusals_explained(), self._connection.transaction():
             load_id, day = ledger.begin_load(self._connection)
             replaced = delete_loads(self._connection, self._source, known.takes_out)
             brought = self._bring(content, load_id)
