@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import zstandard
 
 from sluice.registry import Source
 from tests.loading.conftest import ORDERS, Shop
+from tests.reading.workbooks import xlsx
 
 RECORDS: list[dict[str, Any]] = [
     {"order_id": 1, "product": "ink, blue", "amount": "2.50"},
@@ -131,6 +133,29 @@ def test_fixed_width_lines_are_cut_at_the_declared_places(shop: Shop) -> None:
     assert shop.query("select row_number, code, raw_record from ops.rejected_rows") == [
         (2, "ragged_row", "   2pen")
     ]
+
+
+@pytest.mark.parametrize("contract", ["freeze", "evolve", "discard_value", "discard_row"])
+def test_a_name_that_is_no_text_refuses_the_file(shop: Shop, contract: str) -> None:
+    def end(file_format: str, name: str, data: bytes) -> tuple[str | None, str]:
+        keys = {"format": file_format, "schema_contract": {"new_columns": contract}}
+        shop.source = Source.model_validate({**ORDERS.model_dump(), **keys})
+        shop.drop(name, "").write_bytes(data)
+        (entry,) = shop.load().entries
+        return entry.reject_code, entry.reject_reason or ""
+
+    def parquet(name: str, value: object) -> bytes:
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"order_id": [1], name: [value]}), sink)
+        return sink.getvalue()
+
+    for value in (2, b"of no type that can be told"):
+        code, reason = end("parquet", "a.parquet", parquet("a\0b", value))
+        assert (code, r"'a\x00b'" in reason) == ("nul_byte", True)
+    data = parquet("a__b", 2).replace(b"a__b", b"a\xff\xfeb")
+    assert end("parquet", "b.parquet", data)[0] == "bad_encoding"
+    cells = {"Sheet": [["order_id", "a_x0000_b"], ["1", "2"]]}
+    assert end("excel", "a.xlsx", xlsx(cells))[0] == "nul_byte"
 
 
 @pytest.mark.parametrize("contract", ["evolve", "discard_value"])

@@ -13,12 +13,11 @@ from sluice.errors import DeliveryError
 from sluice.reading.headers import (
     Header,
     Mapping,
-    _column_name,
     field_names,
     map_columns,
     read_header,
-    snake_case,
 )
+from sluice.reading.names import column_name, snake_case
 from sluice.registry import Source
 from sluice.registry.models import is_name
 from tests.reading.csv_files import dialect_of
@@ -170,7 +169,7 @@ def test_a_new_column_does_not_get_the_name_of_another(names: list[str]) -> None
     assert refused(names, schema_contract="evolve")[0] == "duplicate_column"
 
 
-@given(st.lists(st.text(min_size=1, max_size=80), unique_by=_column_name, max_size=4))
+@given(st.lists(st.text(min_size=1, max_size=80), unique_by=column_name, max_size=4))
 def test_a_new_column_can_be_declared(names: list[str]) -> None:
     names = [name for name in names if snake_case(name) not in KNOWN]
     new = mapped([*KNOWN, *names], schema_contract="evolve").new

@@ -17,6 +17,7 @@ import msgspec
 
 from sluice.errors import DeliveryError
 from sluice.reading.excel_program import MEMORY_BYTES
+from sluice.reading.names import refuse_no_text
 from sluice.reading.records import BadRecord, Batch, Opener, Place
 from sluice.registry import Source
 
@@ -76,6 +77,7 @@ class ExcelReader:
             raise DeliveryError(f"The header has {what} in place of a name.", code="no_header")
         self._columns = [index for index, cell in enumerate(header) if cell is not None]
         self.names = tuple(str(header[index]) for index in self._columns)
+        refuse_no_text(self.names)
         which = repr(layout.sheet) if isinstance(layout.sheet, str) else f"number {layout.sheet}"
         note = f"Sheet {which}; the header is its row {layout.header_row}."
         self.notes: tuple[str, ...] = (note,)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from sluice.errors import DeliveryError
 from sluice.reading.arrow_text import ArrowRecords, NoText, Texts, can_be_text, texts_of
 from sluice.reading.json_fields import shown
+from sluice.reading.names import refuse_no_text
 from sluice.reading.records import BadRecord, Batch, Opener, Place
 
 # Larger batches are no faster, and each value is alive as text at once.
@@ -47,7 +48,8 @@ class ParquetReader:
         self._opener = opener
         with opener() as stream, _explained():
             schema = _open(stream).schema_arrow
-        self.names = tuple(schema.names)
+            self.names = tuple(schema.names)
+        refuse_no_text(self.names)
         for column in schema:
             if not can_be_text(column.type):
                 raise DeliveryError(
@@ -108,6 +110,12 @@ def _explained() -> Iterator[None]:
     """What Arrow says of a file that it cannot read, as the sender's to mend."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        bad = error.object[error.start]
+        raise DeliveryError(
+            f"A column's name is no UTF-8: byte 0x{bad:02X} after {error.start} bytes.",
+            code="bad_encoding",
+        ) from None
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the file's
             raise
