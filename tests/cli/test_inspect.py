@@ -311,6 +311,18 @@ class TestWithSource:
             (9, 10, "ragged_row", None),
         ]
 
+    def test_json_too_deep_for_the_server_is_one_reject(
+        self, environment: dict[str, str], settings: Settings, tmp_path: Path
+    ) -> None:
+        source = settings.project / "registry" / "sources" / "orders.yml"
+        source.write_text(source.read_text().replace("text, accepted_values: [ink, pen]", "json"))
+        path = tmp_path / "orders.csv"
+        deep = "[" * 20_000 + "]" * 20_000
+        path.write_text(f"order_id;product;amount\n1;7;1\n2;{deep};1\n3;8;1\n")
+        outcome = inspect(str(path), "--source", "orders", "--json", environment=environment)
+        document = json.loads(outcome.stdout)
+        assert (document["accepted"], document["rejected"]) == (2, {"wrong_type": 1})
+
     def test_a_file_with_other_columns_is_refused(
         self, environment: dict[str, str], tmp_path: Path
     ) -> None:

@@ -57,6 +57,17 @@ def loaded(shop: Shop) -> list[tuple[Any, ...]]:
     )
 
 
+def test_a_value_that_no_question_can_be_asked_about_is_judged(shop: Shop) -> None:
+    columns = {"id": {"data_type": "bigint"}, "day": {"data_type": "json"}}
+    shop.source = source(columns=columns)
+    deep = "[" * 20_000 + "]" * 20_000
+    shop.drop("a.csv", f"1,{deep}\n2,7\n3,8\n", header="id,day\n")
+    (entry,) = load(shop, "7").entries
+    assert (entry.rows_loaded, entry.rows_rejected, entry.rows_left_out) == (1, 1, 1)
+    with pytest.raises(ConfigError, match="is no jsonb"):
+        load(shop, deep)
+
+
 ROWS = "2024-02-24,1,10\n2024-02-25,2,20\n,3,30\n2024-2-24,4,40\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import zstandard
 
 from sluice.registry import Source
 from tests.loading.conftest import ORDERS, Shop
+from tests.reading.workbooks import xlsx
 
 RECORDS: list[dict[str, Any]] = [
     {"order_id": 1, "product": "ink, blue", "amount": "2.50"},
@@ -131,3 +133,62 @@ def test_fixed_width_lines_are_cut_at_the_declared_places(shop: Shop) -> None:
     assert shop.query("select row_number, code, raw_record from ops.rejected_rows") == [
         (2, "ragged_row", "   2pen")
     ]
+
+
+@pytest.mark.parametrize("contract", ["freeze", "evolve", "discard_value", "discard_row"])
+def test_a_name_that_is_no_text_refuses_the_file(shop: Shop, contract: str) -> None:
+    def end(file_format: str, name: str, data: bytes) -> tuple[str | None, str]:
+        keys = {"format": file_format, "schema_contract": {"new_columns": contract}}
+        shop.source = Source.model_validate({**ORDERS.model_dump(), **keys})
+        shop.drop(name, "").write_bytes(data)
+        (entry,) = shop.load().entries
+        return entry.reject_code, entry.reject_reason or ""
+
+    def parquet(name: str, value: object) -> bytes:
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"order_id": [1], name: [value]}), sink)
+        return sink.getvalue()
+
+    for value in (2, b"of no type that can be told"):
+        code, reason = end("parquet", "a.parquet", parquet("a\0b", value))
+        assert (code, r"'a\x00b'" in reason) == ("nul_byte", True)
+    data = parquet("a__b", 2).replace(b"a__b", b"a\xff\xfeb")
+    assert end("parquet", "b.parquet", data)[0] == "bad_encoding"
+    cells = {"Sheet": [["order_id", "a_x0000_b"], ["1", "2"]]}
+    assert end("excel", "a.xlsx", xlsx(cells))[0] == "nul_byte"
+
+
+@pytest.mark.parametrize("contract", ["evolve", "discard_value"])
+def test_nanoseconds_are_kept_where_a_column_keeps_them(shop: Shop, contract: str) -> None:
+    columns = {
+        "order_id": {"data_type": "bigint"},
+        "at": {"data_type": "timestamp"},
+        "as_text": {"data_type": "text"},
+        "object": {"data_type": "json"},
+    }
+    keys = {"format": "parquet", "columns": columns, "schema_contract": {"new_columns": contract}}
+    shop.source = Source.model_validate({**ORDERS.model_dump(), **keys})
+    fine = pa.array([1001, 2000], pa.timestamp("ns", "UTC"))
+    objects = pa.StructArray.from_arrays([fine], ["at"])
+    coarse = pa.array([1000, 2001], pa.timestamp("ns", "UTC"))
+    table = {
+        "order_id": [1, 2],
+        "at": coarse,
+        "as_text": fine,
+        "object": objects,
+        "more": fine,
+    }
+    path = shop.drop("a.parquet", "")
+    pq.write_table(pa.table(table), path)
+    (entry,) = shop.load().entries
+    assert (entry.outcome, entry.rows_loaded, entry.rows_rejected) == ("loaded", 1, 1)
+    more = "more" if contract == "evolve" else "_rescued_data ->> 'more'"
+    kept = "1970-01-01 00:00:00.000001001Z"
+    assert shop.query(f"select at::text, as_text, object ->> 'at', {more} from bronze.orders") == [
+        ("1970-01-01 00:00:00.000001+00", kept, kept, kept)
+    ]
+    ((code, column, reason),) = shop.query(
+        "select code, column_name, reason from ops.rejected_rows"
+    )
+    assert (code, column) == ("not_exact", "at")
+    assert "1970-01-01 00:00:00.000002001Z" in reason

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from sluice.loading import SourceReport, load_source
@@ -319,6 +320,40 @@ def test_a_record_that_ends_the_whole_copy_is_found(shop: Shop) -> None:
         (True,),
         (False,),
     ]
+
+
+def test_a_value_that_ends_the_question_about_it_is_found(shop: Shop) -> None:
+    """It stands beside a value that PostgreSQL would change, so it is asked about beforehand."""
+    declare(shop, columns=columns(product={"data_type": "json"}), max_row_errors="100%")
+    deep = "[" * 20_000 + "]" * 20_000
+    shop.drop("a.csv", f"1,{{}},1\n2,{deep},1.555\n3,{{}},1.555\n4,{{}},1\n")
+    entry = one(shop.load())
+    assert (entry.rows_loaded, entry.rows_rejected) == (2, 2)
+    assert [(row[0], row[3], row[4]) for row in rejects(shop)] == [
+        (2, "wrong_type", "product"),
+        (3, "not_exact", "amount"),
+    ]
+
+
+def test_a_rule_is_held_against_a_record_with_deep_json(shop: Shop) -> None:
+    """Other statements than COPY have less room for it."""
+    declare(shop, columns=columns(product={"data_type": "json", "nullable": False}))
+    deepest, too_deep = 1000, 100_000
+    while too_deep - deepest > 1:
+        depth = (deepest + too_deep) // 2
+        text = "[" * depth + "]" * depth
+        try:
+            shop.connection.execute("select pg_input_is_valid(%s, 'jsonb')", (text,))
+            deepest = depth
+        except psycopg.errors.StatementTooComplex:
+            too_deep = depth
+    lines = "".join(
+        f"{n},{'[' * each + ']' * each},-1\n"
+        for n, each in enumerate(range(too_deep - 25, too_deep + 25), start=1)
+    )
+    shop.drop("a.csv", f"{lines}99,1,1\n")
+    entry = one(shop.load())
+    assert (entry.rows_loaded, entry.rows_rejected) == (1, 50)
 
 
 def test_a_load_tells_how_far_it_is(shop: Shop) -> None:

@@ -6,21 +6,16 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
 from sluice.reading.headers import (
     Header,
     Mapping,
-    _column_name,
     field_names,
     map_columns,
     read_header,
-    snake_case,
 )
 from sluice.registry import CsvDialect, Source
-from sluice.registry.models import is_name
 from tests.reading.csv_files import dialect_of
 from tests.reading.readers import source_of
 
@@ -43,29 +38,6 @@ def refused(names: list[str], source: Source | None = None, **keys: Any) -> tupl
     with pytest.raises(DeliveryError) as raised:
         map_columns(names, source or orders(**keys))
     return raised.value.code, raised.value.column
-
-
-@pytest.mark.parametrize(
-    ("name", "normalised"),
-    [
-        ("order_id", "order_id"),
-        ("OrderID", "order_id"),
-        ("orderId", "order_id"),
-        ("Order ID", "order_id"),
-        ("  Order - Id ", "order_id"),
-        ("order.id", "order_id"),
-        ("HTTPServer", "http_server"),
-        ("a__b", "a_b"),
-        ("Größe (cm)", "gr_e_cmx"),
-        ("été", "_tx"),
-        ("1st", "_1st"),
-        ("a+b*c@d|e", "axbxcadle"),
-        ("", ""),
-    ],
-)
-def test_snake_case_is_dlts(name: str, normalised: str) -> None:
-    assert snake_case(name) == normalised
-    assert snake_case(snake_case(name)) == snake_case(name)
 
 
 def test_fields_feed_columns_by_name_in_any_order() -> None:
@@ -168,15 +140,6 @@ def test_new_columns() -> None:
 )
 def test_a_new_column_does_not_get_the_name_of_another(names: list[str]) -> None:
     assert refused(names, schema_contract="evolve")[0] == "duplicate_column"
-
-
-@given(st.lists(st.text(min_size=1, max_size=80), unique_by=_column_name, max_size=4))
-def test_a_new_column_can_be_declared(names: list[str]) -> None:
-    names = [name for name in names if snake_case(name) not in KNOWN]
-    new = mapped([*KNOWN, *names], schema_contract="evolve").new
-    assert [index for index, _ in new] == list(range(3, 3 + len(names)))
-    assert all(is_name(name) for _, name in new)
-    assert len({name for _, name in new}) == len(names)
 
 
 @pytest.mark.parametrize("name", ["ctid", "xmin"])

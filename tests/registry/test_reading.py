@@ -59,6 +59,7 @@ def test_a_sound_registry_has_sources_and_pipelines(tmp_path: Path) -> None:
         ("columns: {a: {data_type: date, maximum: 2026-13-45x}}", 5, "columns.a", "is no date"),
         ("columns: {a: {data_type: double, maximum: .inf}}", 5, "columns.a", "is no number"),
         ("columns: {a: {data_type: bigint, pattern: x}}", 5, "columns.a", "for data_type text"),
+        ("columns: {a: {data_type: text, pattern: (?q)a}}", 5, "columns.a.pattern", "as a whole"),
         (
             "columns: {a: {data_type: text, accepted_values: [no, se]}}",
             5,
@@ -94,6 +95,16 @@ def test_a_problem_names_line_place_and_remedy(
     assert words in str(problems[0])
     assert "sales" in registry.broken_pipelines
     assert "orders" not in registry.sources
+
+
+def test_a_table_has_room_for_its_columns(tmp_path: Path) -> None:
+    columns = "".join(f"  c{n}: {{data_type: text}}\n" for n in range(1650))
+    source = SOURCE.replace("  order_id: {data_type: bigint, nullable: false}\n", columns)
+    (problem,) = read_registry(
+        write(tmp_path, sources__orders=source, pipelines__sales=PIPELINE)
+    ).problems[:1]
+    assert (str(problem.file), problem.line) == ("registry/sources/orders.yml", 4)
+    assert "1,650 columns are more than the 1,597" in str(problem)
 
 
 def test_all_problems_of_all_files_come_at_once(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import psycopg
 import typer
 from pydantic import ValidationError
 from rich import box
@@ -33,6 +34,7 @@ from sluice.registry.encodings import Encoding
 from sluice.registry.formats import Format
 from sluice.settings import Settings, load_settings
 from sluice.warehouse.connections import connect
+from sluice.warehouse.failures import unexpected
 
 REJECTED, MISUSED = 1, 2  # exit codes
 
@@ -153,6 +155,9 @@ def _exit_codes() -> Iterator[None]:
         raise typer.Exit(REJECTED) from None
     except SluiceError as error:
         print_error(error)
+        raise typer.Exit(MISUSED) from None
+    except psycopg.Error as error:
+        print_error(unexpected("the file was judged", error))
         raise typer.Exit(MISUSED) from None
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

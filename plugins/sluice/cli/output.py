@@ -12,11 +12,13 @@ from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from sluice.errors import SluiceError
+from sluice.warehouse.failures import unexpected
 
 PROGRESS_SECONDS = 5.0
 
@@ -51,6 +53,9 @@ def failures_explained() -> Iterator[None]:
         yield
     except SluiceError as error:
         print_error(error)
+        raise typer.Exit(1) from None
+    except psycopg.Error as error:
+        print_error(unexpected("the command ran", error))
         raise typer.Exit(1) from None
 
 

@@ -17,11 +17,12 @@ from dataclasses import replace
 
 from sluice.errors import DeliveryError
 from sluice.landing.compression import MEMBER_METHODS, Limits
-from sluice.landing.names import LONGEST_NAME, ledger_name, member_name
+from sluice.landing.names import LONGEST_NAME
 from sluice.landing.stores import Original
 from sluice.landing.streams import Window
 from sluice.landing.zone import Delivery, Member
 from sluice.registry import Source
+from sluice.registry.delivery_names import ledger_name, member_name
 
 # An archive begins with a member or, where it has none, with the end of its directory.
 _MAGIC = (b"PK\3\4", b"PK\5\6")

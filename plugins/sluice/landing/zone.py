@@ -11,12 +11,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from sluice.landing.local_store import LocalStore
-from sluice.landing.names import LONGEST_NAME, file_system_name, ledger_name
+from sluice.landing.names import LONGEST_NAME
 from sluice.landing.object_store import ObjectStore
 from sluice.landing.quiet_folders import QuietFolders
 from sluice.landing.sftp_store import SftpStore
 from sluice.landing.stores import FileState, Found, Store
 from sluice.registry import Source
+from sluice.registry.delivery_names import file_system_name, ledger_name
 from sluice.settings import Settings, StorageUrl
 
 __all__ = [

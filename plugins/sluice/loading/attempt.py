@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
@@ -15,6 +15,7 @@ from sluice.errors import DeliveryError, InternalError
 from sluice.landing.content import DeliveryContent
 from sluice.landing.zone import Delivery
 from sluice.loading import storing
+from sluice.loading.brought_names import hold_names
 from sluice.loading.checks import find_failures, take_failures
 from sluice.loading.copying import copy_csv, is_for_copy
 from sluice.loading.filters import FilteredReader, NoRecordMatchesError
@@ -22,6 +23,7 @@ from sluice.loading.hiding import shown_reason
 from sluice.loading.masks import is_own_mask, masks_of
 from sluice.loading.preparing import Preparation
 from sluice.loading.progress import Meter, Tell
+from sluice.loading.refusals import refusals_explained
 from sluice.loading.rejects import Rejects, TooManyRejectsError, write_rejects
 from sluice.loading.table import add_columns, delete_loads
 from sluice.loading.tolerant import TolerantLoad
@@ -121,7 +123,7 @@ class Attempt:
             NoRecordMatchesError: nothing of it is wanted; likewise.
         """
         self._wanted = known.filters
-        with self._connection.transaction():
+        with refusals_explained(), self._connection.transaction():
             load_id, day = ledger.begin_load(self._connection)
             replaced = delete_loads(self._connection, self._source, known.takes_out)
             brought = self._bring(content, load_id)
@@ -177,7 +179,7 @@ class Attempt:
                 logger.info("%s: read record by record: %s", self._source.name, refused.message)
         reader = self._reader(content)
         mapping = map_columns(reader.names, self._source)
-        notes = [*reader.notes, *self._add_columns(mapping)]
+        notes = [*reader.notes, *self._add_columns(mapping, reader.names)]
         self._names = list(reader.names)
         preparation = self._preparation(reader, mapping)
         rejects = self._rejects(load_id)
@@ -213,7 +215,7 @@ class Attempt:
         mapping = map_columns(names, self._source)
         if mapping.rescued or mapping.forbidden:
             raise DeliveryError("Some fields have no column of their own.", code="unknown_column")
-        notes = self._add_columns(mapping)
+        notes = self._add_columns(mapping, names)
         columns = dict(zip(mapping.positions, mapping.columns, strict=True)) | dict(mapping.new)
         copied = copy_csv(
             self._connection,
@@ -259,8 +261,10 @@ class Attempt:
     def _rejects(self, load_id: int) -> Rejects:
         return Rejects(self._connection, self._source, load_id, self._delivery.file_name)
 
-    def _add_columns(self, mapping: Mapping) -> list[str]:
-        added = add_columns(self._connection, self._source, [name for _, name in mapping.new])
+    def _add_columns(self, mapping: Mapping, names: Sequence[str]) -> list[str]:
+        brought = {column: names[index] for index, column in mapping.new}
+        added = add_columns(self._connection, self._source, brought)
+        hold_names(self._connection, self._source, brought)
         return [f"bronze.{self._source.name} has gained the column {name}." for name in added]
 
     def _take_failures(

@@ -15,6 +15,7 @@ from sluice.errors import ConfigError
 from sluice.loading.copy_data import text_array
 from sluice.loading.table import bronze_table
 from sluice.registry import Column, DataType, Source
+from sluice.registry.patterns import whole_pattern
 
 # PostgreSQL reads the words NaN and infinity, and every sum with one of them is one of them.
 IS_NAN: LiteralString = "{value} = 'NaN'"
@@ -89,7 +90,7 @@ def _of(name: str, column: Column) -> Iterator[Check]:
         failure = SQL("{} > {}{}").format(value, Literal(str(column.maximum)), cast)
         yield Check("above_maximum", name, failure, f"must be at most {column.maximum}")
     if column.pattern is not None:
-        failure = SQL("{} !~ {}").format(value, Literal(f"^(?:{column.pattern})$"))
+        failure = SQL("{} !~ {}").format(value, Literal(whole_pattern(column.pattern)))
         yield Check("pattern_mismatch", name, failure, f"must match {column.pattern}")
 
 
@@ -174,18 +175,23 @@ def judge_rows(
     checks = checks_of(source)
     if not checks or not rows:
         return []
+    # No rule looks into JSON, and what COPY has taken may be too deep for another statement.
+    types = {
+        name: "text" if column.data_type == "json" else column.postgres_type
+        for name, column in source.columns.items()
+    }
     typed = [
         SQL("({}::text[])[position]::{} as {}").format(
             Literal(text_array([row[index] for row in rows])),
-            SQL(source.columns[name].postgres_type),
+            SQL(types[name]),
             Identifier(name),
         )
         for index, name in enumerate(columns)
         if name in source.columns
     ]
     missing = [
-        SQL("null::{} as {}").format(SQL(column.postgres_type), Identifier(name))
-        for name, column in source.columns.items()
+        SQL("null::{} as {}").format(SQL(type_name), Identifier(name))
+        for name, type_name in types.items()
         if name not in columns
     ]
     query = SQL(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import psycopg
-from psycopg import Connection, errors
+from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from sluice.errors import DeliveryError, printable
@@ -23,6 +23,7 @@ from sluice.reading.csv_strict import strictly
 from sluice.reading.headers import Header, field_names
 from sluice.registry import CsvDialect, Source
 from sluice.registry.encodings import COPY_ENCODINGS
+from sluice.warehouse.failures import REFUSALS
 
 # What one message to PostgreSQL holds: it stays in the processor's cache there, which saves the
 # server 2-4 % of its work against a message of a megabyte.
@@ -30,9 +31,6 @@ MESSAGE_BYTES = 1 << 15
 
 # Arrow reads so much at once: half of it takes a fifth longer.
 BLOCK_BYTES = 1 << 20
-
-# What ends a COPY because of what is in the file.
-REFUSALS = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 # What PostgreSQL's refusals are called in the ledger, by SQLSTATE.
 REJECT_CODES = {

@@ -9,13 +9,15 @@ judged like any other.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
+import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL
 
 from sluice.errors import ConfigError, SluiceError, printable
+from sluice.loading.asking import ask
 from sluice.loading.column_values import ColumnValues
 from sluice.reading.records import Batch, Reader
 from sluice.registry import Source
@@ -55,10 +57,14 @@ def scope_of(connection: Connection, source: Source, record_filter: RecordFilter
         return None
     column = record_filter.column
     type_name = source.columns[column].postgres_type
-    valid = connection.execute(
-        "select pg_input_is_valid(%s, %s)", (record_filter.equals, type_name)
-    ).fetchone()
-    if valid is None or not valid[0]:
+    ((is_valid,),) = ask(
+        connection,
+        "select pg_input_is_valid(%s, %s)",
+        [record_filter.equals],
+        lambda values: (*values, type_name),
+        lambda _, __: (False,),
+    )
+    if not is_valid:
         raise ConfigError(
             f"The filter of column {column} has {record_filter.equals!r}, which is no {type_name}.",
             f"Write a value of that type, as registry/sources/{source.name}.yml declares it.",
@@ -153,8 +159,14 @@ class _Filter:
         self._verdicts |= dict.fromkeys(values, self._is_kept_unread)
         values = [value for value in values if "\0" not in value]
         query = SQL(_MATCHES).format(type=SQL(self._type))
-        given = (self._type, self._wanted, self._is_kept_unread, values)
-        self._verdicts.update(connection.execute(query, given).fetchall())
+
+        def given(some: Sequence[str]) -> tuple[object, ...]:
+            return self._type, self._wanted, self._is_kept_unread, list(some)
+
+        def ended(value: str, _: psycopg.Error) -> tuple[str, bool]:
+            return value, self._is_kept_unread
+
+        self._verdicts.update(ask(connection, query, values, given, ended))
 
 
 def _part(batch: Batch, kept: list[int]) -> Batch:

@@ -13,10 +13,10 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from sluice.errors import ConfigError, printable
-from sluice.landing.names import ledger_name
 from sluice.loading.whole_truths import find_truths
 from sluice.loading.withdrawal import names_like
 from sluice.registry import Source
+from sluice.registry.delivery_names import ledger_name
 
 # What is in bronze; what was rejected and not mended by a later delivery (a replay of the rows that
 # are there, same_again without being skipped, is none); and, only where a file is named, what its

@@ -15,10 +15,10 @@ from psycopg import Connection
 from sluice.landing.archives import members_of
 from sluice.landing.compression import Limits
 from sluice.landing.content import DeliveryContent, StillChangingError
-from sluice.landing.names import archive_of
 from sluice.landing.zone import Delivery
 from sluice.loading import storing
 from sluice.registry import Source
+from sluice.registry.delivery_names import archive_of
 from sluice.settings import Settings
 from sluice.warehouse import ledger
 from sluice.warehouse.scopes import Scope, covers

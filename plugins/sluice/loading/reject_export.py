@@ -120,8 +120,8 @@ class RejectExport:
         """Whether the fields lack what the record was rejected for."""
         if row.code in _NOT_AS_IT_WAS:
             return True
-        # PostgreSQL would round what the reader refuses to, and JSON has no word for the others.
-        if self._source.format == "parquet" and row.code in ("out_of_range", "not_finite"):
+        # The text that is shown of NaN within an object is no JSON, and may be one to another type.
+        if self._source.format == "parquet" and row.code == "not_finite":
             return True
         if row.column_name is None:
             return False

@@ -7,14 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from sluice.landing.names import (
-    LONGEST_NAME,
-    MEMBER_MARK,
-    file_system_name,
-    is_temporary,
-    ledger_name,
-)
+from sluice.landing.names import LONGEST_NAME, is_temporary
 from sluice.registry import Source
+from sluice.registry.delivery_names import MEMBER_MARK, file_system_name, ledger_name
 from sluice.registry.file_names import values_in_name
 
 # So many names are tried: each of them is one that somebody has delivered already.
@@ -41,13 +36,16 @@ def suggest_name(
     """
     newest, file_name = max(loads)
     base = _base(file_name) if len(loads) == 1 else f"{source.name}.csv"
-    said = values_in_name(source, base)
+    said = values_in_name(source, ledger_name(base))
     for number in range(1, _MOST_TRIED):
         mark = f"rejects-{newest}" + (f"-{number}" if number > 1 else "")
         fitting = [name for name in _candidates(base, mark, source) if _fits(name, source)]
         if not fitting:
             return None
-        best = next((name for name in fitting if values_in_name(source, name) == said), fitting[0])
+        best = next(
+            (name for name in fitting if values_in_name(source, ledger_name(name)) == said),
+            fitting[0],
+        )
         if not is_known(ledger_name(best)):
             return best
     return None

@@ -18,7 +18,6 @@ from sluice.errors import DeliveryError, printable
 from sluice.landing.archives import members_of
 from sluice.landing.compression import Limits
 from sluice.landing.content import DeliveryContent
-from sluice.landing.names import MEMBER_MARK, archive_of, file_system_name
 from sluice.landing.zone import Delivery, area_store, landing_store
 from sluice.loading import storing
 from sluice.loading.attempt import Attempt
@@ -29,6 +28,7 @@ from sluice.loading.partitions import make_expected
 from sluice.loading.progress import Tell
 from sluice.loading.table import ensure_table
 from sluice.registry import Source
+from sluice.registry.delivery_names import MEMBER_MARK, archive_of, file_system_name
 from sluice.settings import Settings
 from sluice.warehouse import ledger
 from sluice.warehouse.connections import connect

@@ -11,10 +11,10 @@ from psycopg import Connection
 
 from sluice.errors import printable
 from sluice.landing.content import DeliveryContent
-from sluice.landing.names import MEMBER_MARK, archive_of, file_system_name
 from sluice.landing.stores import Store, Taken
 from sluice.landing.zone import Delivery, area_store, landing_store
 from sluice.registry import Source
+from sluice.registry.delivery_names import MEMBER_MARK, archive_of, file_system_name
 from sluice.settings import Settings
 from sluice.warehouse import ledger
 from sluice.warehouse.kept_files import note_kept

@@ -10,7 +10,8 @@ from psycopg.sql import SQL, Composed, Identifier
 from sluice.errors import ConfigError, DeliveryError
 from sluice.loading.partitions import divide_table, make_default, partition_clause
 from sluice.registry import Source
-from sluice.warehouse.catalog import table_columns
+from sluice.registry.formats import MOST_COLUMNS
+from sluice.warehouse.catalog import count_columns, table_columns
 
 # COPY fills 3 M row numbers in 12 % of its time with a large cache, in 30 % without one.
 ROW_NUMBER_CACHE = 10_000
@@ -36,18 +37,26 @@ def ensure_table(connection: Connection, source: Source) -> list[str]:
         The columns added to a table that was there.
 
     Raises:
-        ConfigError: a column has another type than the registry says, or the table cannot be
-            divided as it says.
+        ConfigError: a column has another type than the registry says, or the table has no room for
+            more columns, or cannot be divided as the registry says.
     """
     existing = table_columns(connection, "bronze", source.name)
     if not existing:
         _create(connection, source)
         return []
-    added = []
+    added = [name for name in source.columns if name not in existing]
+    if source.rescues and RESCUED not in existing:
+        added.append(RESCUED)
+    lacking = _lacking_room(connection, source, added)
+    if lacking:
+        raise ConfigError(
+            lacking,
+            f"Take columns out of registry/sources/{source.name}.yml, or let one of data_type json"
+            " take several.",
+        )
     for name, column in source.columns.items():
-        if name not in existing:
+        if name in added:
             _add(connection, source, name, column.postgres_type)
-            added.append(name)
         elif existing[name] != column.postgres_type:
             change = (
                 f"alter table bronze.{source.name} alter column {name} type {column.postgres_type}"
@@ -58,9 +67,8 @@ def ensure_table(connection: Connection, source: Source) -> list[str]:
                 f"{source.name}.yml says {column.postgres_type}.",
                 f'Change one of them: ./sluice psql --role loader -c "{change}"',
             )
-    if source.rescues and RESCUED not in existing:
+    if RESCUED in added:
         _add(connection, source, RESCUED, "jsonb")
-        added.append(RESCUED)
     if divide_table(connection, source, ROW_NUMBER_CACHE):
         _index_loads(connection, source)
     return added
@@ -73,7 +81,7 @@ def add_columns(connection: Connection, source: Source, names: Iterable[str]) ->
         Those that were not there.
 
     Raises:
-        DeliveryError: a column of the name has another type.
+        DeliveryError: a column of the name has another type, or the table has no room for more.
     """
     wanted = list(names)
     existing = table_columns(connection, "bronze", source.name) if wanted else {}
@@ -86,9 +94,29 @@ def add_columns(connection: Connection, source: Source, names: Iterable[str]) ->
                 remedy=f"Declare it in registry/sources/{source.name}.yml.",
             )
     added = [name for name in wanted if name not in existing]
+    lacking = _lacking_room(connection, source, added)
+    if lacking:
+        raise DeliveryError(
+            lacking,
+            code="too_many_columns",
+            where_masked=lacking,
+            remedy="If names of columns are data, such as dates or ids, deliver a record for each,"
+            " or, of JSON, let one column of data_type json take the object that holds them.",
+        )
     for name in added:
         _add(connection, source, name, "text")
     return added
+
+
+def _lacking_room(connection: Connection, source: Source, added: Sequence[str]) -> str | None:
+    """What to say where a table cannot have so many columns more; None where it can."""
+    used = count_columns(connection, "bronze", source.name) if added else 0
+    if used + len(added) <= MOST_COLUMNS:
+        return None
+    return (
+        f"{len(added):,} columns would be added to bronze.{source.name}, which has used {used:,} of"
+        f" the {MOST_COLUMNS:,} that PostgreSQL gives a table, those that were dropped included."
+    )
 
 
 def _add(connection: Connection, source: Source, name: str, postgres_type: str) -> None:

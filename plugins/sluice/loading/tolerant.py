@@ -24,7 +24,6 @@ from sluice.errors import InternalError
 from sluice.landing.streams import ahead, quick_switches
 from sluice.loading.checks import broken_condition, judge_rows, try_rules
 from sluice.loading.copy_data import CopyData, copy_data
-from sluice.loading.copying import REFUSALS
 from sluice.loading.exactness import Exactness
 from sluice.loading.preparing import Preparation, Row
 from sluice.loading.rejects import Rejects
@@ -32,6 +31,7 @@ from sluice.loading.table import bronze_table
 from sluice.loading.verdicts import CODES, Verdict, frozen, type_verdicts
 from sluice.reading.records import BadRecord, Batch, Reader
 from sluice.registry import Source
+from sluice.warehouse.failures import REFUSALS
 
 if TYPE_CHECKING:
     from sluice.loading.plain_copy import PlainSieve

@@ -10,9 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import psycopg
 from psycopg import Connection
 
 from sluice.errors import DeliveryError
+from sluice.loading.asking import ask
 from sluice.loading.checks import judge_rows
 from sluice.loading.preparing import Preparation, Row
 from sluice.reading.exact_values import change_of
@@ -37,6 +39,9 @@ _JUDGE = """
     where verdict.message is not null
     order by place
 """
+
+# Position, column, value and the name of the column's type.
+_Asked = tuple[int, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -85,11 +90,9 @@ def type_verdicts(
         if (value := row[index]) is not None
     ]
     found: dict[int, list[Verdict]] = {}
-    if asked:
-        arrays = [list(values) for values in zip(*asked, strict=True)]
-        for position, column, message, state in connection.execute(_JUDGE, arrays):
-            verdict = Verdict(column, CODES.get(state, "wrong_type"), f"{column}: {message}.")
-            found.setdefault(position, []).append(verdict)
+    for position, column, message, state in ask(connection, _JUDGE, asked, _arrays, _ended):
+        verdict = Verdict(column, CODES.get(state, "wrong_type"), f"{column}: {message}.")
+        found.setdefault(position, []).append(verdict)
     for position, name, value, _ in asked:
         verdicts = found.get(position, [])
         if name in {each.column for each in verdicts}:
@@ -112,6 +115,14 @@ def _plainer(value: str, name: str, column: Column) -> Verdict | None:
         reason = f"{name}: {value!r} is before the year 1, which is written with BC after it."
         return Verdict(name, "wrong_type", reason)
     return None
+
+
+def _arrays(asked: Sequence[_Asked]) -> list[list[object]]:
+    return [list(values) for values in zip(*asked, strict=True)]
+
+
+def _ended(asked: _Asked, error: psycopg.Error) -> tuple[int, str, str | None, str | None]:
+    return (*asked[:2], error.diag.message_primary, error.sqlstate)
 
 
 def frozen(record: BadRecord) -> DeliveryError:

@@ -33,9 +33,6 @@ SCALARS: tuple[Callable[[pa.DataType], bool], ...] = (
     types.is_null,
 )
 
-# Nanoseconds beyond a whole microsecond are not kept by PostgreSQL.
-NANOSECONDS = "has nanoseconds, which PostgreSQL would drop: {}."
-
 UNCERTAIN = "is the float {!r}: from 2^53 on, it may stand for another whole number."
 
 # Below it every whole number is a float of its own; it itself is also what 2**53 + 1 becomes.
@@ -84,13 +81,7 @@ def can_be_text(data_type: pa.DataType) -> bool:
         return can_be_text(data_type.value_type)
     if not types.is_nested(data_type) or types.is_union(data_type):
         return False
-    return all(_can_be_json(part) for part in _parts(data_type))
-
-
-def _can_be_json(data_type: pa.DataType) -> bool:
-    # Python's datetime, through which these pass, knows no nanoseconds.
-    is_too_fine = _is_temporal(data_type) and data_type.unit == "ns"
-    return can_be_text(data_type) and not is_too_fine
+    return all(map(can_be_text, _parts(data_type)))
 
 
 def _parts(data_type: pa.DataType) -> Iterator[pa.DataType]:
@@ -126,7 +117,7 @@ def texts_of(array: pa.Array) -> Texts:
     if isinstance(array.type, pa.BaseExtensionType):
         return texts_of(array.storage)
     if types.is_nested(array.type):
-        return _one_by_one(array, _json)
+        return _one_by_one(array, _json_writer(array.type))
     if _is_one_of(TEXTS, array.type):
         return _strings(array)
     if _is_temporal(array.type):
@@ -206,13 +197,8 @@ def _moments(array: pa.Array) -> Texts:
     differs = pc.not_equal(pc.cast(coarse, fine.type), fine)
     if not pc.any(differs).as_py():
         return Texts(values)
-    shown = _signed(fine, sign)
-    reasons = {
-        index: NoText("out_of_range", NANOSECONDS.format(shown[index]))
-        for index, is_so in enumerate(differs.to_pylist())
-        if is_so
-    }
-    return Texts(pc.if_else(differs, shown, values), reasons)
+    # What a column's type would not keep of these is seen where values are held against it.
+    return Texts(pc.if_else(differs, _signed(fine, sign), values))
 
 
 def _signed(moments: pa.Array, sign: str) -> pa.Array:
@@ -233,6 +219,51 @@ def _one_by_one(
         if no_text is not None:
             without[index] = no_text
     return Texts(pa.array(values, TEXT), without)
+
+
+def _json_writer(data_type: pa.DataType) -> Callable[[pa.Scalar], tuple[str, NoText | None]]:
+    """What writes values of a nested type as JSON.
+
+    Python's datetime, through which moments pass, knows no nanoseconds: a value that has some is
+    written with Arrow's own text of its moments.
+    """
+    coarse_type = _with_nanoseconds_as(_in_microseconds, data_type)
+    if coarse_type == data_type:
+        return _json
+    text_type = _with_nanoseconds_as(lambda _: TEXT, data_type)
+
+    def write(value: pa.Scalar) -> tuple[str, NoText | None]:
+        try:
+            return _json(value.cast(coarse_type))
+        except pa.ArrowInvalid:
+            return _json(value.cast(text_type))
+
+    return write
+
+
+def _in_microseconds(data_type: pa.DataType) -> pa.DataType:
+    return pa.timestamp("us", data_type.tz) if types.is_timestamp(data_type) else pa.time64("us")
+
+
+def _with_nanoseconds_as(
+    other: Callable[[pa.DataType], pa.DataType], data_type: pa.DataType
+) -> pa.DataType:
+    """A type with others in place of those that have nanoseconds."""
+    if _is_temporal(data_type):
+        return other(data_type) if data_type.unit == "ns" else data_type
+    if not types.is_nested(data_type):
+        return data_type
+    parts = [
+        part.with_type(_with_nanoseconds_as(other, part.type))
+        for part in (data_type.field(index) for index in range(data_type.num_fields))
+    ]
+    if types.is_struct(data_type):
+        return pa.struct(parts)
+    if types.is_map(data_type):
+        return pa.map_(*parts[0].flatten())
+    if types.is_fixed_size_list(data_type):
+        return pa.list_(*parts, data_type.list_size)
+    return (pa.large_list if types.is_large_list(data_type) else pa.list_)(*parts)
 
 
 def _json(value: pa.Scalar) -> tuple[str, NoText | None]:

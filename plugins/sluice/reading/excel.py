@@ -18,6 +18,7 @@ import msgspec
 from sluice.errors import DeliveryError
 from sluice.reading.excel_cells import Cell, CellColumn, cell_columns, shown
 from sluice.reading.excel_program import MEMORY_BYTES
+from sluice.reading.names import refuse_no_text
 from sluice.reading.records import BadRecord, Batch, Opener, Place
 from sluice.registry import Source
 
@@ -72,6 +73,7 @@ class ExcelReader:
             )
         self._columns = [index for index, cell in enumerate(header) if cell is not None]
         self.names = tuple(shown(header[index]) for index in self._columns)
+        refuse_no_text(self.names)
         which = repr(layout.sheet) if isinstance(layout.sheet, str) else f"number {layout.sheet}"
         hidden = ", which is hidden in the workbook" if is_hidden else ""
         note = f"Sheet {which}{hidden}; the header is its row {layout.header_row}."

@@ -7,9 +7,7 @@ snake_case``. The order of the fields is free.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +15,10 @@ from dataclasses import dataclass
 from sluice.errors import DeliveryError
 from sluice.reading.csv_grammar import LINE_END, Grammar, lack_of_lines, shown
 from sluice.reading.encodings import declared_encoding
+from sluice.reading.names import column_name, snake_case
 from sluice.registry import CsvDialect, Source
-from sluice.registry.formats import LONGEST_NAME
-from sluice.registry.models import SYSTEM_COLUMNS, is_name
 
 HEAD_BYTES = 1 << 16  # a header is a few hundred bytes; this bounds what is read to find its end
-
-# What dlt writes for these; all else that is no letter, digit or underscore becomes one of those.
-SPOKEN = str.maketrans("+-*@|", "x_xal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +65,6 @@ class Mapping:
     def is_plain(self) -> bool:
         """Whether each field of the file feeds a declared column: COPY can read it as it is."""
         return not (self.new or self.rescued or self.forbidden)
-
-
-def snake_case(name: str) -> str:
-    """A name as dlt normalises it: lower case ASCII letters, digits and single underscores.
-
-    Spaces around it go. A capital begins a new word (``OrderID`` is ``order_id``). ``+`` and ``*``
-    become ``x``, ``@`` becomes ``a``, ``|`` becomes ``l``; every other run of characters, accented
-    letters too, becomes one underscore (``Größe (cm)`` is ``gr_e_cmx``), an underscore at the end
-    an ``x``. A name that begins with a digit gets an underscore before it.
-    """
-    words = re.sub(r"[^a-zA-Z0-9_]+", "_", name.strip().translate(SPOKEN))
-    words = re.sub(r"([^_])([A-Z][a-z]+)", r"\1_\2", words)
-    words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
-    if words[:1].isdigit():
-        words = "_" + words
-    stripped = words.rstrip("_")
-    return re.sub(r"_+", "_", stripped + "x" * (len(words) - len(stripped)))
 
 
 def field_names(source: Source) -> tuple[str, ...]:
@@ -369,7 +346,7 @@ def _new_columns(names: dict[int, str], source: Source) -> tuple[tuple[int, str]
     """The names in bronze of the fields that it gains."""
     new: dict[str, str] = {}
     for name in names.values():
-        column = _column_name(name)
+        column = column_name(name)
         other = column if column in source.columns else new.get(column)
         if other is not None:
             raise DeliveryError(
@@ -381,19 +358,3 @@ def _new_columns(names: dict[int, str], source: Source) -> tuple[tuple[int, str]
             )
         new[column] = name
     return tuple(zip(names, new, strict=True))
-
-
-def _column_name(name: str) -> str:
-    """The name in bronze of a column that a file brings: snake_case, and one that can be declared.
-
-    A name that is too long keeps its beginning and ends with a digest of the whole.
-    """
-    column = snake_case(name)
-    if not column[:1].isalpha():
-        column = f"column_{column.lstrip('_')}"
-    if len(column) > LONGEST_NAME:
-        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        column = f"{column[: LONGEST_NAME - 9].rstrip('_')}_{digest}"
-    if column in SYSTEM_COLUMNS or not is_name(column):
-        column = f"column_{column}"
-    return column

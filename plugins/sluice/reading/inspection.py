@@ -11,13 +11,13 @@ from sluice.errors import ConfigError, DeliveryError, printable
 from sluice.landing.archives import members_of
 from sluice.landing.compression import Compression, Limits
 from sluice.landing.content import DeliveryContent
-from sluice.landing.names import archive_of
 from sluice.landing.zone import Delivery, local_delivery
 from sluice.reading import needs_seeking, open_reader
 from sluice.reading.csv_dialect import DETECTION_BYTES, Detected, detect
 from sluice.reading.csv_records import CsvReader
 from sluice.reading.records import Reader
 from sluice.registry import Column, CsvDialect, SchemaContract, Source
+from sluice.registry.delivery_names import archive_of
 from sluice.registry.encodings import Encoding
 from sluice.registry.formats import Format
 

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from sluice.errors import DeliveryError, printable
-from sluice.reading.headers import field_names, snake_case
+from sluice.reading.headers import field_names
+from sluice.reading.names import NOT_TEXT, snake_case
 from sluice.reading.typed_values import TypedBoolean, TypedNumber, TypedValue, converted_columns
 from sluice.registry import Source
 from sluice.registry.masking import has_masks
@@ -21,9 +22,6 @@ MOST_NEW_NAMES = 500
 
 # Deeper objects would exhaust the stack of a parser on the way, PostgreSQL's included.
 DEEPEST = 200
-
-# What no value of PostgreSQL's text can hold, and what is no character at all.
-NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class RecordRefusedError(Exception):

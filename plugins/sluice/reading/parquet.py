@@ -22,6 +22,7 @@ from sluice.reading.arrow_text import (
 )
 from sluice.reading.headers import fed_columns
 from sluice.reading.json_fields import shown
+from sluice.reading.names import refuse_no_text
 from sluice.reading.records import BadRecord, Batch, Opener, Place
 from sluice.reading.typed_values import TypedValue, converted_columns
 from sluice.registry import Source
@@ -38,9 +39,9 @@ class ParquetReader:
     """The records of a Parquet file, in its order, a batch of rows at a time.
 
     Numbers, dates and times become the text that PostgreSQL reads as the same value; a moment in
-    some zone becomes that moment in UTC; lists, maps and structs become JSON. Where there is no
-    such text (nanoseconds, NUL characters, NaN within JSON) the record is rejected. A raw record is
-    shown as a JSON object of those texts.
+    some zone becomes that moment in UTC; nanoseconds stay, for the column to take or refuse; lists,
+    maps and structs become JSON. Where there is no such text (NUL characters, NaN within JSON) the
+    record is rejected. A raw record is shown as a JSON object of those texts.
 
     Attributes:
         names: the names of the file's columns.
@@ -59,7 +60,8 @@ class ParquetReader:
         self._source = source
         with opener() as stream, _explained():
             schema = _open(stream).schema_arrow
-        self.names = tuple(schema.names)
+            self.names = tuple(schema.names)
+        refuse_no_text(self.names)
         for column in schema:
             if not can_be_text(column.type):
                 raise DeliveryError(
@@ -133,6 +135,12 @@ def _explained() -> Iterator[None]:
     """What Arrow says of a file that it cannot read, as the sender's to mend."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        bad = error.object[error.start]
+        raise DeliveryError(
+            f"A column's name is no UTF-8: byte 0x{bad:02X} after {error.start} bytes.",
+            code="bad_encoding",
+        ) from None
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the file's
             raise

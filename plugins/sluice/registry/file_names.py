@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 
+from sluice.registry.delivery_names import own_names
 from sluice.registry.models import Source
 
 
 def values_in_name(source: Source, file_name: str) -> dict[str, str | None]:
-    """What a file's name gives to each column that says ``from_file_name``; None for nothing."""
-    found = {
-        name: re.search(column.from_file_name, file_name)
+    """What a file's name gives to each column that says ``from_file_name``; None for nothing.
+
+    Args:
+        source: whose file.
+        file_name: its name as the ledger writes it. Of a member of an archive, its own name is
+            looked at first, then its archive's.
+    """
+    names = own_names(file_name)
+    return {
+        name: _value(column.from_file_name, names)
         for name, column in source.columns.items()
         if column.from_file_name is not None
     }
-    return {name: match and match[1] for name, match in found.items()}
+
+
+def _value(pattern: str, names: Sequence[str]) -> str | None:
+    matches = (re.search(pattern, name) for name in names)
+    value = next((match[1] for match in matches if match and match[1] is not None), None)
+    if value is None:
+        return None
+    # What of a name is no text is written as the ledger writes it.
+    text = os.fsencode(value).decode("utf-8", errors="backslashreplace")
+    return text.replace("\0", r"\x00")
 
 
 def words_of_name(source: Source, file_name: str, columns: Iterable[str]) -> list[str]:

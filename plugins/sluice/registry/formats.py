@@ -144,6 +144,26 @@ VARIANT_SUFFIX = "__v_text"
 # PostgreSQL cuts identifiers at 63 bytes without an error, which would let two names meet.
 LONGEST_NAME = 63
 
+# Of a table of PostgreSQL, those that were dropped included.
+MOST_COLUMNS = 1600
+
+# _load_id, _source_row_number and, where the contract comes to want it, _rescued_data.
+OWN_COLUMNS = 3
+
+
+def check_count(columns: Collection[str]) -> None:
+    """Whether a table has room for the columns.
+
+    Raises:
+        ValueError: it has not.
+    """
+    most = MOST_COLUMNS - OWN_COLUMNS
+    if len(columns) > most:
+        raise ValueError(
+            f"{len(columns):,} columns are more than the {most:,} that a table has room for: let"
+            " one of data_type json take several of them, or divide the source"
+        )
+
 
 class SchemaContract(RegistryModel):
     """What happens when a delivery has other columns or values than the registry says."""

@@ -29,9 +29,11 @@ from sluice.registry.formats import (
     RegistryModel,
     SchemaContract,
     ValueRules,
+    check_count,
 )
 from sluice.registry.freshness import Freshness
 from sluice.registry.notify import NotifyList
+from sluice.registry.patterns import NamePattern, ValuePattern
 from sluice.registry.schedule import PERCENTAGE, ApproveWhen, Schedule
 
 DataType = Literal[
@@ -73,9 +75,10 @@ class Column(RegistryModel):
     """What the column means; shown in dbt's docs."""
     from_: StrictStr | None = Field(default=None, alias="from", min_length=1)
     """Its name in the files, where that is another: a header, or a dotted path into JSON."""
-    from_file_name: StrictStr | None = None
+    from_file_name: NamePattern | None = None
     """A regular expression (Python's) with one group, searched for in the file's name: what the
-    group matches is the value of the records that have none."""
+    group matches is the value of the records that have none. A member of an archive has the value
+    from its own name, or else from its archive's."""
     start: int | None = Field(default=None, ge=1)
     """Where it begins in a `fixed_width` line, in characters from 1."""
     width: int | None = Field(default=None, ge=1)
@@ -99,19 +102,9 @@ class Column(RegistryModel):
     """The smallest value allowed."""
     maximum: Bound | None = None
     """The largest value allowed."""
-    pattern: StrictStr | None = None
-    """A regular expression (PostgreSQL's) that a `text` value must match as a whole."""
-
-    @field_validator("from_file_name")
-    @classmethod
-    def _has_one_group(cls, value: str | None) -> str | None:
-        try:
-            groups = 1 if value is None else re.compile(value).groups
-        except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from None
-        if groups != 1:
-            raise ValueError("needs one group in parentheses, around the value")
-        return value
+    pattern: ValuePattern | None = None
+    """A regular expression (PostgreSQL's) that a `text` value must match as a whole; options such
+    as `(?i)` stand at its start."""
 
     @model_validator(mode="after")
     def _rules_fit_the_type(self) -> Column:
@@ -241,7 +234,8 @@ class Source(RegistryModel):
 
     @field_validator("columns")
     @classmethod
-    def _not_a_system_column(cls, value: dict[str, Column]) -> dict[str, Column]:
+    def _can_be_a_tables(cls, value: dict[str, Column]) -> dict[str, Column]:
+        check_count(value)
         taken = sorted(SYSTEM_COLUMNS & value.keys())
         if taken:
             raise ValueError(f"{taken[0]} is a system column of PostgreSQL; choose another name")
