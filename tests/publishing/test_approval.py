@@ -136,3 +136,9 @@ def test_limits_are_counts_or_percentages(
 def test_limits_that_mean_nothing_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ApproveWhen.model_validate(limits)
+
+
+def test_a_run_in_which_dbt_could_not_begin_ends_no_wait(gold: Gold) -> None:
+    transformation = hold(gold)
+    gold.transformation([], "failed")
+    assert waiting(gold).transformation_id == transformation

@@ -171,11 +171,11 @@ def _tested_candidate(
     for name, _ in keys:
         connection.execute("select pg_advisory_xact_lock(%s)", (advisory_key("model", name),))
     newer = connection.execute(
-        """
+        f"""
         select transformation_id, status from ops.transformations
-        where pipeline = %s and transformation_id > %s
+        where pipeline = %s and transformation_id > %s and {approval.HAS_BUILT}
         order by transformation_id desc limit 1
-        """,
+        """,  # noqa: S608
         (pipeline, transformation_id),
     ).fetchone()
     if newer is not None and _find(connection, pipeline, transformation_id) is None:
