@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,8 +17,9 @@ import pytest
 from psycopg import Connection
 
 from sluice.errors import ConfigError, DeliveryError, RetriableError, TransformError
+from sluice.local.airflow_config import airflow_environment
 from sluice.notifying.events import Known, find_news
-from sluice.pipeline import publish, sense, transform
+from sluice.pipeline import publish, run_pipeline, sense, transform
 from sluice.pipeline.overview import pipeline_states
 from sluice.registry import load_registry
 from sluice.transforming import transformation
@@ -171,6 +176,60 @@ def test_a_broken_model_is_an_error_and_gold_stays(shop: ShopProject, gold: Conn
     assert isinstance(error, TransformError)
     assert "amunt" in error.message
     assert totals(gold) == [(1, 2)]
+
+
+def test_two_runs_at_once_publish_what_both_have_loaded(
+    shop: ShopProject, gold: Connection, transformer: Connection
+) -> None:
+    """One of the two builds takes the place of the other; neither run has failed by that."""
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.run()
+    sluice = [sys.executable, "-m", "sluice.cli.main", "run", "shop", "--json"]
+    environment = os.environ | {
+        name: value
+        for name, value in airflow_environment(shop.settings).items()
+        if name.startswith("SLUICE_")
+    }
+    for number in range(2, 5):
+        shop.drop(f"{number}.csv", f"{number},pen,3\n")
+        runs = [
+            subprocess.Popen(sluice, env=environment, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        reports = [json.loads(run.communicate()[0]) for run in runs]
+        assert [report["errors"] for report in reports] == [[], []]
+        assert [run.returncode for run in runs] == [0, 0]
+        assert totals(gold) == [(number, 2 + 3 * (number - 1))]
+    assert transformer.execute(
+        "select count(*) from ops.transformations where status <> 'passed'"
+    ).fetchone() == (0,)
+
+
+def test_a_candidate_that_a_failed_build_has_written_over_is_built_again(
+    shop: ShopProject, gold: Connection, transformer: Connection
+) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    registry = load_registry(shop.settings.project)
+    model = shop.model("total_sales.sql")
+    text = model.read_text()
+
+    def build_over(words: str) -> None:
+        if words == "publishing shop" and not others:
+            others.append(words)
+            model.write_text(text.replace("sum(amount)", "sum(amunt)"))
+            with pytest.raises(TransformError, match="amunt"):
+                transform(shop.settings, registry, "shop", "other")
+            model.write_text(text)
+
+    others: list[str] = []
+    report = run_pipeline(shop.settings, registry, "shop", "own", tell=build_over)
+    assert report.errors == ()
+    assert report.publication
+    assert report.publication.loads == 1
+    assert totals(gold) == [(1, 2)]
+    assert transformer.execute(
+        "select run_id, status from ops.transformations order by transformation_id"
+    ).fetchall() == [("own", "passed"), ("other", "failed"), ("own", "passed")]
 
 
 def unparsable(shop: ShopProject) -> None:

@@ -85,7 +85,7 @@ def test_a_decision_is_about_what_was_seen(gold: Gold) -> None:
     hold(gold, values("(1, 'ink')", "(4, 'cup')", "(5, 'jar')"))
     # The newer candidate waits for a decision of its own; the older one cannot be published.
     decide(gold.connection, seen, "approved", "somebody")
-    with pytest.raises(TransformError, match="built over"):
+    with pytest.raises(HeldError, match="waits for approval"):
         publish(gold.settings, "shop", transformation, LIMIT)
     assert waiting(gold).transformation_id > transformation
     assert len(gold.rows()) == 5
