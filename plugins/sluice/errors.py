@@ -61,6 +61,10 @@ class TransformError(SluiceError):
     """A model could not be built, or a test of severity ``error`` failed; gold is unchanged."""
 
 
+class BuiltOverError(TransformError):
+    """A newer build that did not pass has written over the candidate; built again, it may pass."""
+
+
 class HeldError(SluiceError):
     """A publication waits until a person approves or refuses it; gold is unchanged."""
 

@@ -17,6 +17,8 @@ from sluice.errors import ConfigError, DeliveryError, RetriableError, TransformE
 from sluice.orchestration.dags import build_dags
 from sluice.orchestration.executor import MODULES
 from sluice.orchestration.retries import RetryByClass
+from sluice.pipeline import steps
+from sluice.registry import load_registry
 from sluice.settings import Settings
 from tests.shop_project import ShopProject, make_shop
 
@@ -125,6 +127,32 @@ def test_a_run_brings_deliveries_into_gold(
     published = run.execute("publish")
     assert published["marts"]["total_sales"] == {"inserted": 1, "updated": 0, "deleted": 0}
     assert reader.execute("select orders, amount from gold.total_sales").fetchall() == [(2, 5)]
+
+
+@pytest.mark.parametrize("command_first", [False, True])
+def test_a_command_that_builds_meanwhile_fails_neither(
+    dag: DAG, shop: ShopProject, reader: psycopg.Connection[Any], command_first: bool
+) -> None:
+    """``./sluice run`` while the DAG takes up the same file: one publication has both."""
+    shop.drop("a.csv", "1,ink,2\n2,pen,3\n")
+    run = Run(dag)
+    run.skipped()
+    run.execute("load.orders")
+    run.execute("transform")
+    registry = load_registry(shop.settings.project)
+    newer = steps.transform(shop.settings, registry, "shop", "cli")
+    if command_first:
+        command = steps.publish(shop.settings, "shop", newer)
+        task = run.execute("publish")
+    else:
+        task = run.execute("publish")
+        command = steps.publish(shop.settings, "shop", newer)
+
+    assert task["publication_id"] == command.publication_id
+    assert task["marts"]["total_sales"] == {"inserted": 1, "updated": 0, "deleted": 0}
+    assert command.loads == 1
+    assert reader.execute("select orders, amount from gold.total_sales").fetchall() == [(2, 5)]
+    assert Run(dag).skipped() == ["load.orders", "load.returns", "transform"]
 
 
 def test_loads_that_are_not_published_are_reason_enough(dag: DAG, shop: ShopProject) -> None:

@@ -12,10 +12,10 @@ import pytest
 from airflow.providers.standard.operators import hitl as hitl_operators
 from airflow.providers.standard.triggers import hitl as hitl_triggers
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from psycopg import Connection
 
-from sluice.errors import HeldError, TransformError
+from sluice.errors import BuiltOverError, HeldError, TransformError
 from sluice.orchestration.approval import SETTLED_ELSEWHERE, DecisionTrigger
 from sluice.orchestration.dags import build_dags
 from sluice.pipeline import steps
@@ -134,10 +134,47 @@ def test_a_newer_build_ends_the_wait(
     held: tuple[Run, DecisionTrigger], transformer: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, trigger = held
-    built(transformer)
+    newer = built(transformer)
     airflow_answers(monkeypatch, lambda _: None)
     event = fired(trigger)
-    with pytest.raises(TransformError, match="built over"):
+    run.dag.get_task("publish").execute_complete(run.context, event)
+    assert transformer.execute("select transformation_id from ops.publications").fetchall() == [
+        (newer,)
+    ]
+
+
+def test_a_newer_build_that_waits_itself_is_left_to_those_whom_it_asks(
+    held: tuple[Run, DecisionTrigger], transformer: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older one's task is neither a failure nor asks: its loads are in the newer one."""
+    run, trigger = held
+    newer = built(transformer)
+    hold(transformer, "shop", newer, [Difference("sales", 1, 1, 0, 0)], ["too much"])
+    airflow_answers(monkeypatch, lambda _: None)
+    event = fired(trigger)
+
+    def too_much(*_: object) -> NoReturn:
+        raise HeldError("too much")
+
+    monkeypatch.setattr(steps, "publish", too_much)
+    task = run.dag.get_task("publish")
+    with pytest.raises(AirflowSkipException, match=f"Transformation {newer} has taken the place"):
+        task.execute_complete(run.context, event)
+    with pytest.raises(AirflowSkipException, match="sluice approve shop"):
+        run.execute("publish")  # as where the newer one came before the task had begun
+
+
+def test_a_newer_build_that_failed_ends_the_wait_as_a_failure(
+    held: tuple[Run, DecisionTrigger], transformer: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, trigger = held
+    transformer.execute(
+        "insert into ops.transformations (pipeline, run_id, status, marts)"
+        """ values ('shop', 'x', 'failed', '[{"name": "sales", "key": ["id"]}]')"""
+    )
+    airflow_answers(monkeypatch, lambda _: None)
+    event = fired(trigger)
+    with pytest.raises(BuiltOverError, match="The loads stay pending"):
         run.dag.get_task("publish").execute_complete(run.context, event)
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import NoReturn
 
 import psycopg
 import pytest
 from psycopg import Connection
 
-from sluice.errors import ConfigError, DeliveryError, TransformError
-from sluice.pipeline import publish, sense, transform
+from sluice.errors import ConfigError, DeliveryError, RetriableError, TransformError
+from sluice.local.airflow_config import airflow_environment
+from sluice.notifying.events import Known, find_news
+from sluice.pipeline import publish, run_pipeline, sense, transform
+from sluice.pipeline.overview import pipeline_states
 from sluice.registry import load_registry
+from sluice.transforming import transformation
 from sluice.warehouse.connections import connect
 from tests.shop_project import ShopProject
 
@@ -164,6 +175,137 @@ def test_a_broken_model_is_an_error_and_gold_stays(shop: ShopProject, gold: Conn
     (error,) = shop.run().errors
     assert isinstance(error, TransformError)
     assert "amunt" in error.message
+    assert totals(gold) == [(1, 2)]
+
+
+def test_two_runs_at_once_publish_what_both_have_loaded(
+    shop: ShopProject, gold: Connection, transformer: Connection
+) -> None:
+    """One of the two builds takes the place of the other; neither run has failed by that."""
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.run()
+    sluice = [sys.executable, "-m", "sluice.cli.main", "run", "shop", "--json"]
+    environment = os.environ | {
+        name: value
+        for name, value in airflow_environment(shop.settings).items()
+        if name.startswith("SLUICE_")
+    }
+    for number in range(2, 5):
+        shop.drop(f"{number}.csv", f"{number},pen,3\n")
+        runs = [
+            subprocess.Popen(sluice, env=environment, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        reports = [json.loads(run.communicate()[0]) for run in runs]
+        assert [report["errors"] for report in reports] == [[], []]
+        assert [run.returncode for run in runs] == [0, 0]
+        assert totals(gold) == [(number, 2 + 3 * (number - 1))]
+    assert transformer.execute(
+        "select count(*) from ops.transformations where status <> 'passed'"
+    ).fetchone() == (0,)
+
+
+def test_a_candidate_that_a_failed_build_has_written_over_is_built_again(
+    shop: ShopProject, gold: Connection, transformer: Connection
+) -> None:
+    shop.drop("a.csv", "1,ink,2\n")
+    registry = load_registry(shop.settings.project)
+    model = shop.model("total_sales.sql")
+    text = model.read_text()
+
+    def build_over(words: str) -> None:
+        if words == "publishing shop" and not others:
+            others.append(words)
+            model.write_text(text.replace("sum(amount)", "sum(amunt)"))
+            with pytest.raises(TransformError, match="amunt"):
+                transform(shop.settings, registry, "shop", "other")
+            model.write_text(text)
+
+    others: list[str] = []
+    report = run_pipeline(shop.settings, registry, "shop", "own", tell=build_over)
+    assert report.errors == ()
+    assert report.publication
+    assert report.publication.loads == 1
+    assert totals(gold) == [(1, 2)]
+    assert transformer.execute(
+        "select run_id, status from ops.transformations order by transformation_id"
+    ).fetchall() == [("own", "passed"), ("other", "failed"), ("own", "passed")]
+
+
+def unparsable(shop: ShopProject) -> None:
+    model = shop.model("total_sales.sql")
+    model.write_text(model.read_text() + "-- {{ ref('no_such_model') }}")
+
+
+def broken_profile(shop: ShopProject) -> None:
+    (shop.settings.dbt / "profiles.yml").write_text("sluice: [")
+
+
+def broken_project(shop: ShopProject) -> None:
+    (shop.settings.dbt / "dbt_project.yml").write_text("name: [")
+
+
+def without_a_key(shop: ShopProject) -> None:
+    path = shop.model("marts.yml")
+    path.write_text(path.read_text().replace("primary_key", "not_null").replace("[scope]", "[]"))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [unparsable, broken_profile, broken_project, without_a_key],
+    ids=lambda it: it.__name__,
+)
+def test_what_keeps_dbt_from_beginning_is_a_failed_build(
+    shop: ShopProject, transformer: Connection, broken: Callable[[ShopProject], None]
+) -> None:
+    """Or nobody would hear of it but who looks at the run: status, the page, and messages ask."""
+    transformer.autocommit = True
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.run()
+    broken(shop)
+    shop.drop("b.csv", "2,pen,3\n")
+    (error,) = shop.run("broken").errors
+
+    assert isinstance(error, ConfigError)
+    assert transformer.execute(
+        "select run_id, status, message, ended_at >= started_at, cardinality(loads)"
+        " from ops.transformations order by transformation_id desc limit 1"
+    ).fetchone() == ("broken", "failed", error.message, True, 1)
+    registry = load_registry(shop.settings.project)
+    (state,) = pipeline_states(transformer, registry)
+    assert (state.failure, state.pending_loads) == (error.message, 1)
+    known = {"pipeline shop": Known(datetime.now(UTC) - timedelta(hours=1))}
+    (news,) = find_news(transformer, registry, "failed", known)
+    assert news.headline == "shop: failed"
+    assert news.lines[-1] == "Gold is as it was."
+
+
+def test_a_warehouse_that_is_away_is_no_failed_build(
+    shop: ShopProject, transformer: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> NoReturn:
+        raise RetriableError("The warehouse is away.")
+
+    registry = load_registry(shop.settings.project)
+    sense(shop.settings, registry, "shop")
+    monkeypatch.setattr(transformation, "connect", away)
+    with pytest.raises(RetriableError):
+        transform(shop.settings, registry, "shop", "test")
+    assert transformer.execute("select count(*) from ops.transformations").fetchone() == (0,)
+
+
+def test_a_candidate_outlives_a_run_in_which_dbt_could_not_begin(
+    shop: ShopProject, gold: Connection
+) -> None:
+    """Nothing was written over: neither what is about to be published, nor what is held."""
+    shop.drop("a.csv", "1,ink,2\n")
+    shop.load()
+    registry = load_registry(shop.settings.project)
+    candidate = transform(shop.settings, registry, "shop", "test")
+    unparsable(shop)
+    with pytest.raises(ConfigError):
+        transform(shop.settings, registry, "shop", "test")
+    publish(shop.settings, "shop", candidate)
     assert totals(gold) == [(1, 2)]
 
 

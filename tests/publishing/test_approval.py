@@ -85,7 +85,7 @@ def test_a_decision_is_about_what_was_seen(gold: Gold) -> None:
     hold(gold, values("(1, 'ink')", "(4, 'cup')", "(5, 'jar')"))
     # The newer candidate waits for a decision of its own; the older one cannot be published.
     decide(gold.connection, seen, "approved", "somebody")
-    with pytest.raises(TransformError, match="built over"):
+    with pytest.raises(HeldError, match="waits for approval"):
         publish(gold.settings, "shop", transformation, LIMIT)
     assert waiting(gold).transformation_id > transformation
     assert len(gold.rows()) == 5
@@ -136,3 +136,9 @@ def test_limits_are_counts_or_percentages(
 def test_limits_that_mean_nothing_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ApproveWhen.model_validate(limits)
+
+
+def test_a_run_in_which_dbt_could_not_begin_ends_no_wait(gold: Gold) -> None:
+    transformation = hold(gold)
+    gold.transformation([], "failed")
+    assert waiting(gold).transformation_id == transformation

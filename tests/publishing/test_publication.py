@@ -10,7 +10,7 @@ import pytest
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from sluice.errors import ConfigError, RetriableError, TransformError
+from sluice.errors import BuiltOverError, ConfigError, RetriableError, TransformError
 from sluice.publishing import MartChange, Publication, publish
 from sluice.settings import Settings
 
@@ -105,6 +105,39 @@ def test_a_candidate_that_was_built_over_is_not_published(gold: Gold) -> None:
     with pytest.raises(TransformError, match="built over"):
         publish(gold.settings, "shop", first)
     assert gold.reader.execute("select to_regclass('gold.sales')").fetchone() == (None,)
+
+
+@pytest.mark.parametrize("is_published", [False, True])
+def test_a_newer_build_that_passed_is_published_in_place_of_an_older(
+    gold: Gold, is_published: bool
+) -> None:
+    """It contains all that the older one does, so whoever comes first publishes it."""
+    first = gold.candidate(values("(1, 'ink')"))
+    newer = gold.candidate(values("(2, 'pen')"))
+    ids = []
+    for transformation in (newer, first) if is_published else (first, newer):
+        publication = publish(gold.settings, "shop", transformation)
+        assert publication.marts == (MartChange("sales", 1, 0, 0, ("table created",)),)
+        ids.append(publication.publication_id)
+    assert ids[0] == ids[1]
+    assert gold.rows() == [(2, "pen")]
+    assert gold.connection.execute("select transformation_id from ops.publications").fetchall() == [
+        (newer,)
+    ]
+
+
+def test_what_gold_contains_is_published_whatever_was_built_after_it(gold: Gold) -> None:
+    first = gold.candidate(values("(1, 'ink')"))
+    publication = gold.publish(values("(2, 'pen')"))
+    failed = gold.transformation([{"name": "sales", "key": ["id"]}], "failed")
+    assert publish(gold.settings, "shop", first).publication_id == publication.publication_id
+    # Not so what is newer than that: the build that failed has written over it.
+    lost = gold.candidate(values("(3, 'pad')"))
+    assert lost > failed
+    gold.transformation([{"name": "sales", "key": ["id"]}], "failed")
+    with pytest.raises(BuiltOverError, match="which has failed"):
+        publish(gold.settings, "shop", lost)
+    assert gold.rows() == [(2, "pen")]
 
 
 def test_a_publication_waits_for_a_build_of_its_marts(gold: Gold, settings: Settings) -> None:

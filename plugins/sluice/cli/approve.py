@@ -17,7 +17,7 @@ from sluice.errors import ConfigError
 from sluice.local.postgres import ensure_warehouse
 from sluice.pipeline import steps
 from sluice.publishing.approval import HeldPublication
-from sluice.registry import read_registry
+from sluice.registry import Registry, read_registry
 from sluice.settings import Settings, load_settings
 
 PipelineName = Annotated[str, typer.Argument(help="The pipeline's name.")]
@@ -29,12 +29,14 @@ def approve(pipeline: PipelineName, yes: Yes = False, json_output: Json = False)
     """Publish what waits for approval, after a look at what it changes."""
     with failures_explained():
         settings = load_settings()
-        held = _waiting(settings, pipeline)
+        registry = read_registry(settings.project)
+        held = _waiting(settings, registry, pipeline)
         if not yes:
             _ask(held, "Publish it?")
         steps.decide(settings, held, "approved", _who())
-        # Approved, no limit is held against it any more.
-        published = steps.publish(settings, pipeline, held.transformation_id)
+        # Held against a newer build that has taken its place; no more against what is approved.
+        limits = registry.pipeline(pipeline).approve_when
+        published = steps.publish(settings, pipeline, held.transformation_id, limits)
     if json_output:
         print_json(published)
     else:
@@ -45,7 +47,7 @@ def refuse(pipeline: PipelineName, yes: Yes = False, json_output: Json = False) 
     """Leave gold as it is; what waited for approval is not published."""
     with failures_explained():
         settings = load_settings()
-        held = _waiting(settings, pipeline)
+        held = _waiting(settings, read_registry(settings.project), pipeline)
         if not yes:
             _ask(held, "Refuse it?")
         refused = steps.decide(settings, held, "refused", _who())
@@ -58,8 +60,7 @@ def refuse(pipeline: PipelineName, yes: Yes = False, json_output: Json = False) 
     )
 
 
-def _waiting(settings: Settings, pipeline: str) -> HeldPublication:
-    registry = read_registry(settings.project)
+def _waiting(settings: Settings, registry: Registry, pipeline: str) -> HeldPublication:
     registry.pipeline(pipeline)  # a mistyped name gets its suggestion
     ensure_warehouse(settings)
     held = steps.waiting_publication(settings, pipeline)

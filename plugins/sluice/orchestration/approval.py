@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.providers.standard.triggers.hitl import HITLTrigger
-from airflow.sdk.exceptions import TaskAwaitingInput
+from airflow.sdk.exceptions import AirflowSkipException, TaskAwaitingInput
 from airflow.triggers.base import TriggerEvent
 
 from sluice.errors import HeldError
@@ -61,6 +61,7 @@ class ApprovedPublishOperator(HITLOperator):
             tell_or_log(self._settings, self._registry, self.pipeline)
             if held is None:
                 raise  # decided elsewhere in this very moment: somebody looks at the message
+            self._leave_to_newer(held, context)
             self.body = body_of(held)
         try:
             super().execute(context)
@@ -80,11 +81,11 @@ class ApprovedPublishOperator(HITLOperator):
         """Publish what was approved.
 
         Raises:
-            TransformError: it was refused, or built over since; gold is as it was.
+            TransformError: it was refused, or built over by what did not pass; gold is as it was.
         """
         if event.get(SETTLED_ELSEWHERE):
             self.log.info("settled outside of Airflow")
-            return self._publish(context)
+            return self._publish_or_leave(context)
         answer = super().execute_complete(context, event)
         user = answer["responded_by_user"]
         decided_by = f"airflow:{user['name'] if user else 'unknown'}"
@@ -97,7 +98,24 @@ class ApprovedPublishOperator(HITLOperator):
             self.log.info("%s by %s", decision, decided_by)
             if decision == "refused":
                 raise refused_error(held)
-        return self._publish(context)
+        return self._publish_or_leave(context)
+
+    def _publish_or_leave(self, context: Any) -> dict[str, Any]:
+        try:
+            return self._publish(context)
+        except HeldError:
+            if held := steps.waiting_publication(self._settings, self.pipeline):
+                self._leave_to_newer(held, context)
+            raise
+
+    def _leave_to_newer(self, held: HeldPublication, context: Any) -> None:
+        """End as skipped where a newer build of another run waits for a person in place of ours."""
+        own = self._transformation_id(context)
+        if held.transformation_id != own:
+            raise AirflowSkipException(
+                f"Transformation {held.transformation_id} has taken the place of {own}, and waits"
+                f" for approval: ./sluice approve {self.pipeline}"
+            )
 
     @staticmethod
     def _transformation_id(context: Any) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from sluice.errors import SluiceError
+from sluice.errors import BuiltOverError, SluiceError
 from sluice.loading import SourceReport, load_source, rejection_error
 from sluice.loading.progress import Progress
 from sluice.pipeline.steps import publish, transform, warned
@@ -15,6 +15,9 @@ from sluice.registry import Registry
 from sluice.registry.filters import RecordFilter
 from sluice.settings import Settings
 from sluice.transforming import TestWarning
+
+# Of a candidate that was built over by another run's build, which did not pass.
+_MOST_BUILDS = 3
 
 
 def _say_progress(say: Callable[[str], None], source: str, progress: Progress) -> None:
@@ -50,7 +53,9 @@ def run_pipeline(
 ) -> RunReport:
     """Run a pipeline once, whether or not anything has arrived.
 
-    A rejected file or a source that fails does not keep the others from being published.
+    A rejected file or a source that fails does not keep the others from being published. Another
+    run of the pipeline may build at the same time: what is published in the end contains the loads
+    of both.
 
     Args:
         settings: the instance.
@@ -86,14 +91,19 @@ def run_pipeline(
             failures.append(rejection_error(report.rejected))
     publication = None
     warnings: list[TestWarning] = []
+    builds = 0
     try:
-        say(f"transforming {pipeline_name}")
-        transformation_id = transform(
-            settings, registry, pipeline_name, run_id, full_refresh=full_refresh
-        )
-        warnings = warned(settings, pipeline_name, transformation_id)
-        say(f"publishing {pipeline_name}")
-        publication = publish(settings, pipeline_name, transformation_id, pipeline.approve_when)
+        while publication is None:
+            builds += 1
+            say(f"transforming {pipeline_name}")
+            build = transform(settings, registry, pipeline_name, run_id, full_refresh=full_refresh)
+            warnings = warned(settings, pipeline_name, build)
+            say(f"publishing {pipeline_name}")
+            try:
+                publication = publish(settings, pipeline_name, build, pipeline.approve_when)
+            except BuiltOverError:
+                if builds == _MOST_BUILDS:
+                    raise
     except SluiceError as error:
         failures.append(error)
     return RunReport(tuple(reports), publication, tuple(failures), tuple(warnings))

@@ -258,7 +258,7 @@ def publish(
     transformation_id: int,
     approve_when: ApproveWhen | None = None,
 ) -> Publication:
-    """Make the tested candidate the published gold.
+    """Make the tested candidate the published gold; or the one that has taken its place.
 
     Args:
         settings: the instance.
@@ -268,7 +268,8 @@ def publish(
 
     Raises:
         HeldError: it changes more than the pipeline may without a person's approval.
-        TransformError: it was refused, or the candidate was built over since; gold is as it was.
+        TransformError: it was refused; gold is as it was.
+        BuiltOverError: a build that did not pass has written over it; gold is as it was.
         ConfigError: a view stands in the way of a changed column.
         RetriableError: the warehouse is away, or a lock was not to be had in time.
     """

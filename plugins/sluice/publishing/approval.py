@@ -22,6 +22,9 @@ from sluice.registry.schedule import ApproveWhen
 
 Decision = Literal["approved", "refused"]
 
+# Of a row of ops.transformations: dbt could begin, so it has written over the candidate before.
+HAS_BUILT = "(status <> 'failed' or marts <> '[]')"
+
 _HELD = """
     select transformation_id, pipeline, marts, reasons, held_at, decision, decided_by, decided_at
     from ops.held_publications
@@ -166,7 +169,9 @@ def find_held(connection: Connection, transformation_id: int) -> HeldPublication
 def waiting_publication(connection: Connection, pipeline: str) -> HeldPublication | None:
     """The publication of a pipeline that waits for a decision, if one does."""
     newest = connection.execute(
-        "select max(transformation_id) from ops.transformations where pipeline = %s", (pipeline,)
+        "select max(transformation_id) from ops.transformations"  # noqa: S608
+        f" where pipeline = %s and {HAS_BUILT}",
+        (pipeline,),
     ).fetchone()
     held = find_held(connection, newest[0]) if newest and newest[0] else None
     return held if held and held.decision is None else None

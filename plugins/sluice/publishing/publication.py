@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from psycopg import Connection, Rollback
 from psycopg.sql import SQL, Identifier
 
-from sluice.errors import HeldError, InternalError, TransformError
+from sluice.errors import BuiltOverError, HeldError, InternalError, TransformError
 from sluice.publishing import approval
 from sluice.publishing.change_log import ChangeLog, note_published, read_log
 from sluice.publishing.changes import MartChange, Publication
@@ -72,7 +72,9 @@ def publish(
 ) -> Publication:
     """Merge the candidate that a transformation built and tested into ``gold``.
 
-    Repeating it for the same transformation finds the publication and changes nothing.
+    Repeating it for the same transformation finds the publication and changes nothing. Where a
+    newer build has taken its place, that one is published: it began when this one had passed, so
+    it contains all that this one did.
 
     Args:
         settings: the instance.
@@ -82,8 +84,8 @@ def publish(
 
     Raises:
         HeldError: it would change more, and nobody has decided yet.
-        TransformError: a person has refused it, the transformation did not pass, or its
-            candidate was built over since.
+        TransformError: a person has refused it, or the transformation did not pass.
+        BuiltOverError: a newer build has written over its candidate, and did not pass.
         ConfigError: a view of somebody's stands in the way of a changed column.
         RetriableError: the warehouse went away, or a lock was not to be had in time.
     """
@@ -93,12 +95,11 @@ def publish(
         retriable_failures(f"{pipeline} was published", lock=busy),
         connect(settings, "transformer", application_name=application) as connection,
     ):
-        marts, loads = _tested_candidate(connection, pipeline, transformation_id)
-        found: Publication | list[str] | None = _find(connection, pipeline, transformation_id)
+        build = _tested_candidate(connection, pipeline, transformation_id)
+        found: Publication | list[str] | None = _find(connection, build)
         if found is None:
-            if approve_when and _is_approved(connection, transformation_id):
+            if approve_when and _is_approved(connection, build.transformation_id):
                 approve_when = None
-            build = _Build(pipeline, transformation_id, marts, loads)
             found = _publish_or_hold(connection, build, approve_when)
     if not isinstance(found, Publication):
         raise HeldError(
@@ -151,10 +152,8 @@ def _is_approved(connection: Connection, transformation_id: int) -> bool:
     return held is not None and held.decision == "approved"
 
 
-def _tested_candidate(
-    connection: Connection, pipeline: str, transformation_id: int
-) -> tuple[list[tuple[str, tuple[str, ...]]], list[int]]:
-    """Lock the candidate against being built over; its marts with keys, and its loads."""
+def _tested_candidate(connection: Connection, pipeline: str, transformation_id: int) -> _Build:
+    """Lock the candidate against being built over: the one that has taken its place, if one has."""
     query = """
         select status, marts, loads, message from ops.transformations
         where transformation_id = %s and pipeline = %s
@@ -170,21 +169,46 @@ def _tested_candidate(
     )
     for name, _ in keys:
         connection.execute("select pg_advisory_xact_lock(%s)", (advisory_key("model", name),))
-    newer = connection.execute(
-        """
-        select transformation_id, status from ops.transformations
-        where pipeline = %s and transformation_id > %s
-        order by transformation_id desc limit 1
-        """,
-        (pipeline, transformation_id),
-    ).fetchone()
-    if newer is not None and _find(connection, pipeline, transformation_id) is None:
-        raise TransformError(
-            f"The candidate of transformation {transformation_id} was built over by"
-            f" transformation {newer[0]} ({newer[1]}). Gold is as it was.",
-            "That run publishes what it built; look at it: ./sluice status",
+    build = _Build(pipeline, transformation_id, keys, list(loads))
+    newer = _find_newer(connection, build)
+    if newer is None:
+        return build
+    newer_id, newer_status = newer
+    if newer_status != "passed":  # running is one that was killed: it holds no lock any more
+        what = "has failed" if newer_status == "failed" else "has not ended"
+        raise BuiltOverError(
+            f"The candidate of transformation {transformation_id} was built over by transformation"
+            f" {newer_id}, which {what}. Gold is as it was.",
+            "The loads stay pending: mend what was wrong there (./sluice status), then run the"
+            " pipeline again.",
         )
-    return keys, list(loads)
+    logger.info(
+        "transformation %s has taken the place of %s, and contains all that it did",
+        newer_id,
+        transformation_id,
+    )
+    return _tested_candidate(connection, pipeline, newer_id)
+
+
+def _find_newer(connection: Connection, build: _Build) -> tuple[int, str] | None:
+    """The build that has taken the place of one: its id and status; None for what is published.
+
+    The newest of those that gold contains, or else of those that may still come there.
+    """
+    row = connection.execute(
+        f"""
+        select transformations.transformation_id, status
+        from ops.transformations
+        left join ops.publications using (transformation_id)
+        where transformations.pipeline = %(pipeline)s
+            and transformation_id > %(build)s and {approval.HAS_BUILT}
+            and not exists (select from ops.publications where transformation_id = %(build)s)
+        order by publication_id desc nulls last, transformation_id desc
+        limit 1
+        """,  # noqa: S608
+        {"pipeline": build.pipeline, "build": build.transformation_id},
+    ).fetchone()
+    return row and (row[0], row[1])
 
 
 def _publish_marts(
@@ -280,8 +304,8 @@ def _record(connection: Connection, build: _Build, changes: Sequence[MartChange]
     return Publication(publication_id, build.pipeline, tuple(changes), len(build.loads))
 
 
-def _find(connection: Connection, pipeline: str, transformation_id: int) -> Publication | None:
-    """The publication of a transformation, if an earlier attempt made it."""
+def _find(connection: Connection, build: _Build) -> Publication | None:
+    """The publication of a build, if an earlier attempt or another run made it."""
     rows = connection.execute(
         """
         select publication_id, mart, rows_inserted, rows_updated, rows_deleted, schema_changes
@@ -290,7 +314,7 @@ def _find(connection: Connection, pipeline: str, transformation_id: int) -> Publ
         where transformation_id = %s
         order by mart
         """,
-        (transformation_id,),
+        (build.transformation_id,),
     ).fetchall()
     if not rows:
         return None
@@ -298,4 +322,4 @@ def _find(connection: Connection, pipeline: str, transformation_id: int) -> Publ
         MartChange(mart, inserted, updated, deleted, tuple(schema_changes))
         for _, mart, inserted, updated, deleted, schema_changes in rows
     )
-    return Publication(rows[0][0], pipeline, changes, 0)
+    return Publication(rows[0][0], build.pipeline, changes, len(build.loads))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
@@ -88,11 +89,15 @@ def transform(
 
     Raises:
         TransformError: a model failed, or a test of severity ``error``; gold is as it was.
-        ConfigError: the dbt project does not fit.
+        ConfigError: the dbt project cannot be parsed, or does not fit; that is recorded as well.
         RetriableError: the warehouse went away, or another build holds a model for too long.
     """
-    with dbt.parsed(settings, pipeline.name) as project:
-        transformation_id, results = _build(settings, pipeline, project, run_id, full_refresh)
+    try:
+        with dbt.parsed(settings, pipeline.name) as project:
+            transformation_id, results = _build(settings, pipeline, project, run_id, full_refresh)
+    except ConfigError as error:  # whatever goes wrong later is recorded by the build itself
+        _record_unbuilt(settings, pipeline, run_id, error.message)
+        raise
     for result in results:
         logger.info("%s: %s in %.2f s", result.unique_id, result.status, result.execution_seconds)
         if result.status == "warn":
@@ -137,6 +142,20 @@ def _build(
         _end(connection, transformation_id, status, error_message, results)
         keep_failing_rows(connection, transformation_id, results)
     return transformation_id, results
+
+
+def _record_unbuilt(settings: Settings, pipeline: Pipeline, run_id: str, message: str) -> None:
+    """Record that dbt could not begin, for those who did not see the run's own message.
+
+    Without marts, which tells it from a build that has written over a candidate.
+    """
+    application = f"sluice transform {pipeline.name}"
+    try:
+        with connect(settings, "transformer", application_name=application) as connection:
+            transformation_id = _begin(connection, pipeline, run_id, [])
+            _end(connection, transformation_id, "failed", message, [])
+    except (SluiceError, psycopg.Error) as error:  # what is wrong is said by who asked for the run
+        logger.warning("%s: its failure could not be recorded: %s", pipeline.name, error)
 
 
 def _refuse_taken_models(connection: Connection, project: dbt.Project) -> None:

@@ -237,6 +237,20 @@ def test_a_build_says_what_failed_and_what_changed(page: TestClient, ledger: Led
     assert "product_sales 1,234 56 7 column size: added" in shown(page, f"/builds/{good}")
 
 
+def test_a_build_whose_place_a_newer_one_took_leads_to_it(page: TestClient, ledger: Ledger) -> None:
+    older = ledger.build()
+    ledger.build(status="failed", message="dbt could not begin")  # it has written over nothing
+    assert "its publish task has not run" in shown(page, f"/builds/{older}")
+    newer = ledger.build()
+    text = shown(page, f"/builds/{older}")
+    assert "superseded" in text
+    assert f"a newer build took its place, build {newer}" in text
+    assert f"/sluice/builds/{newer}" in links(page, f"/builds/{older}")
+    assert "superseded" in shown(page, "/pipelines/shop")
+    ledger.publish(older)  # had it been published before, nothing of it would be lost
+    assert "superseded" not in shown(page, f"/builds/{older}")
+
+
 def test_a_model_has_a_history(
     page: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

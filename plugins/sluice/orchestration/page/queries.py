@@ -13,6 +13,8 @@ from typing import Any, LiteralString
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from sluice.publishing.approval import HAS_BUILT
+
 Row = dict[str, Any]
 
 # What keeps a build from being published; a skipped node follows from one of these.
@@ -150,15 +152,25 @@ _BUILD_COLUMNS = """
     case
         when published_at is not null then 'published'
         when held.decision = 'refused' then 'refused'
+        when builds.status = 'passed' and superseded_by is not null then 'superseded'
         when held.held_at is not null and held.decision is null then 'held'
         else builds.status
     end as status,
-    cardinality(builds.loads) as loads, publication_id, published_at,
+    superseded_by, cardinality(builds.loads) as loads, publication_id, published_at,
     counted.*, changed.*
 """
 _BUILD_JOINS = f"""
 left join ops.publications using (transformation_id)
 left join ops.held_publications as held using (transformation_id)
+left join lateral (
+    select transformation_id as superseded_by
+    from ops.transformations
+    where pipeline between builds.pipeline and builds.pipeline
+        and transformation_id > builds.transformation_id
+        and published_at is null and {HAS_BUILT}
+    order by pipeline, transformation_id
+    limit 1
+) as newer on true
 cross join lateral (
     select
         count(*) filter (where resource_type <> 'model' and status = 'pass') as tests_passed,
