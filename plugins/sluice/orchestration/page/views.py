@@ -23,10 +23,10 @@ from sluice.orchestration.page.access import Visible, VisibleDep, visible
 from sluice.orchestration.page.contract import column_lines, contract_lines
 from sluice.orchestration.page.drawing import loads_chart
 from sluice.orchestration.page.instance import Instance, Look
+from sluice.orchestration.page.pending import pending_of
 from sluice.orchestration.page.rendering import HEADERS
 from sluice.orchestration.page.timetable import missed_inputs, timetables
 from sluice.pipeline.freshness import FreshnessState, freshness_states
-from sluice.registry import Pipeline
 from sluice.warehouse.rejected_rows import (
     counts_by_reason,
     is_delivered,
@@ -275,7 +275,7 @@ def publications(request: Request, instance: InstanceDep, seen: VisibleDep) -> H
     look = instance.look()
     with instance.connect() as connection:
         rows = queries.pipelines(connection, seen.pipelines)
-        pending = _pending(connection, sound)
+        pending = pending_of(connection, sound)
         runs = timetables(connection, sound, _arrived(look), pending)
         freshness = _freshness(connection, seen, pipelines=seen.pipelines)
     return render(
@@ -283,17 +283,9 @@ def publications(request: Request, instance: InstanceDep, seen: VisibleDep) -> H
         "publications.html",
         pipelines=rows,
         freshness=freshness,
-        pending={name: sum(counts.values()) for name, counts in pending.items()},
-        most_pending=queries.MOST_PENDING,
+        pending=pending,
         timetables=runs,
     )
-
-
-def _pending(connection: Connection, pipelines: Sequence[Pipeline]) -> dict[str, dict[str, int]]:
-    """How many loads of each source each pipeline's gold lacks."""
-    found: dict[str, dict[str, int]] = {pipeline.name: {} for pipeline in pipelines}
-    pairs = [(pipeline.name, source) for pipeline in pipelines for source in pipeline.sources]
-    return found | queries.pending(connection, pairs)
 
 
 def _arrived(look: Look) -> frozenset[str]:
@@ -312,7 +304,7 @@ def pipeline(
     look = instance.look()
     with instance.connect() as connection:
         builds = queries.builds(connection, name, before, PAGE + 1)
-        pending = _pending(connection, sound)
+        pending = pending_of(connection, sound)
         runs = timetables(connection, sound, _arrived(look), pending)
     return render(
         request,
@@ -320,8 +312,7 @@ def pipeline(
         name=name,
         declared=declared,
         timetable=runs.get(name),
-        pending=sum(pending.get(name, {}).values()),
-        most_pending=queries.MOST_PENDING,
+        pending=pending.get(name),
         problems=seen.registry.broken_pipelines.get(name, ()),
         builds=builds[:PAGE],
         before=before,
