@@ -484,6 +484,67 @@ def test_a_broken_pipeline_is_said(page: TestClient, settings: Settings, ledger:
     assert "shop.yml" in shown(page, "/pipelines/shop")
 
 
+def test_a_broken_source_keeps_its_loads(
+    page: TestClient, settings: Settings, users: Users, ledger: Ledger
+) -> None:
+    load_id = ledger.deliver("a.csv", "1,ink,2\nx,secret,3\n")
+    refused = ledger.deliver("b.csv", "secret,pen,4\n")
+    (settings.registry / "sources" / "orders.yml").write_text("columns: [\n")
+    wrong = "registry/sources/orders.yml:2: is not YAML"
+    text = shown(page, "/sources/orders")
+    assert wrong in text
+    assert re.search(r"b\.csv The delivery was refused \(.*\).* a\.csv \d+ s ago loaded", text)
+    assert "/sluice/sources/orders" in links(page, "/")
+    for each in (load_id, refused):
+        text = shown(page, f"/loads/{each}")
+        assert wrong in text
+        # Which columns are masked by now cannot be told.
+        assert "secret" not in text
+        for view in ("rejects.csv", "replay", "withdraw"):
+            response = page.get(f"/loads/{each}/{view}")
+            assert response.status_code == 409
+            assert "secret" not in response.text
+    response = page.get("/sources/orders/replay")
+    assert (response.status_code, wrong in response.text) == (409, True)
+    users.reads = {"other"}
+    assert page.get("/sources/orders").status_code == 404
+    assert page.get(f"/loads/{load_id}").status_code == 404
+    users.reads_all = True  # but a pipeline, which they may not read, names it
+    assert page.get("/sources/orders").status_code == 404
+
+
+def test_what_waits_is_said_where_only_refused_files_lie(page: TestClient, ledger: Ledger) -> None:
+    folder = Path(str(ledger.settings.landing)) / "orders"
+    folder.mkdir(exist_ok=True)
+    (folder / "link.csv").symlink_to(ledger.settings.project)
+    text = shown(page, "/sources/orders")
+    assert "Waiting nothing, 1 refused" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data", "name"),
+    [
+        ("GET", f"/?find={'x' * 101}", {}, "find"),
+        ("GET", "/sources/orders?before=x", {}, "before"),
+        (
+            "POST",
+            "/sources/orders/replay",
+            {"permit": "x", "first_day": "2026-02-281"},
+            "first_day",
+        ),
+        ("POST", "/sources/orders/replay", {"permit": "x" * 1001}, "permit"),
+    ],
+)
+def test_what_is_wrong_of_an_address_or_a_form_is_named(
+    page: TestClient, method: str, path: str, data: dict[str, str], name: str
+) -> None:
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    response = page.request(method, path, data=data or None, headers=headers)
+    assert response.status_code == 400
+    assert f"{name}: " in response.text
+    assert "There is no such page" not in response.text
+
+
 def test_an_empty_registry_says_how_to_begin(
     page: TestClient, settings: Settings, users: Users, ledger: Ledger
 ) -> None:
