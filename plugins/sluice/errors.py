@@ -83,6 +83,11 @@ class InternalError(SluiceError):
     """Sluice broke a promise of its own; the reader can only report it."""
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, as people write it: ``1 file``, ``2,000 files``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     r"""Text from a file or its name, fit for a terminal and a line of a log.
 

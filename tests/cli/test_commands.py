@@ -7,9 +7,13 @@ import re
 
 import psycopg
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
+from sluice.cli import instance, output
 from sluice.cli.main import app
+from sluice.cli.status import SOURCE_HEADINGS
+from sluice.settings import Settings
 from tests.cli.conftest import Sluice
 from tests.shop_project import ShopProject
 
@@ -58,8 +62,8 @@ def test_run_publishes_and_status_and_psql_show_it(sluice: Sluice, shop: ShopPro
 
     outcome = sluice("run", "shop")
     assert outcome.returncode == 0, outcome.stderr
-    assert "orders: 1 loaded; 1 rows" in outcome.stdout
-    assert "1 records could not be loaded: ./sluice rejects orders" in outcome.stdout
+    assert "orders: 1 loaded; 1 row\n" in outcome.stdout
+    assert "1 record could not be loaded: ./sluice rejects orders" in outcome.stdout
     assert "gold.total_sales: 1 inserted, 0 updated, 0 deleted; table created" in outcome.stdout
 
     done = json.loads(sluice("status", "--json").stdout)
@@ -108,6 +112,43 @@ def test_status_says_how_many_files_are_rejected(sluice: Sluice, shop: ShopProje
     assert "in all" not in shown
 
 
+LONG = "orders_of_the_year_2026_in_the_shop_at_the_corner_of_the_market_square.csv"
+
+
+def test_status_cuts_no_name_where_a_program_reads_it(sluice: Sluice, shop: ShopProject) -> None:
+    shop.drop(LONG, "1,ink,2\n")
+    shop.load()
+    assert re.search(rf"^ *orders .* {LONG} ", sluice("status", COLUMNS="40").stdout, re.MULTILINE)
+
+
+def test_a_narrow_terminal_folds_the_names_of_files_and_cuts_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = "central_market_orders_of_the_year"
+    monkeypatch.setattr(output, "console", Console(force_terminal=True, width=80))
+    row = (source, "59 min ago", LONG, "rejected", "1000000", "0", "0 +1")
+    output.print_table(SOURCE_HEADINGS, [row], numbers=SOURCE_HEADINGS[4:], folded="file")
+    text = capsys.readouterr().out
+    (first,) = [line for line in text.splitlines() if source in line]
+    assert first.split() == [source, "59", "min", "ago", LONG[:12], *row[3:6], "0", "+1"]
+    assert "".join(text.partition(first)[2].split()) == LONG[12:]
+
+
+def test_the_demo_waits_for_a_second_at_least(sluice: Sluice) -> None:
+    refused = sluice("demo", "--timeout", "-1")
+    assert refused.returncode == 2
+    assert "greater than or equal to 1" in refused.stderr
+
+
+def test_what_runs_already_is_not_said_to_be_started(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ensure_warehouse", "start_airflow"):
+        monkeypatch.setattr(instance, name, lambda *_: None)
+    instance.start_instance(settings)
+    assert "starting PostgreSQL" not in capsys.readouterr().err
+
+
 def test_run_ends_with_1_where_a_test_failed(sluice: Sluice, shop: ShopProject) -> None:
     shop.drop("a.csv", "1,gold,2\n")
     outcome = sluice("run", "shop")
@@ -124,8 +165,8 @@ def test_run_loads_the_part_of_a_file_that_is_wanted(sluice: Sluice, shop: ShopP
     assert "Did you mean product?" in refused.stderr
     outcome = sluice("run", "shop", "--filter", "product=pen")
     assert outcome.returncode == 0, outcome.stderr
-    assert "orders: 1 loaded; 1 rows" in outcome.stdout
-    assert "1 records were left out by the filter" in outcome.stdout
+    assert "orders: 1 loaded; 1 row\n" in outcome.stdout
+    assert "left out by the filter: 1 record\n" in outcome.stdout
 
 
 def test_run_of_an_unknown_pipeline_names_the_nearest(sluice: Sluice, shop: ShopProject) -> None:
@@ -147,6 +188,7 @@ def test_check_shows_problems_and_writes_what_is_generated(
     broken = sluice("check", "--json")
     assert broken.returncode == 1
     assert "colour is not a key here" in broken.stdout
+    assert sluice("check").stdout.endswith(": 1 problem\n")
 
 
 def test_dsn_is_a_uri_that_works(sluice: Sluice) -> None:

@@ -57,6 +57,18 @@ def test_an_extraction_delivers_and_says_where(
     assert len(list(users.iterdir())) == 1
 
 
+def test_a_broken_entry_is_said_and_no_other_name_guessed(
+    sluice: Sluice, settings: Settings, users: Path
+) -> None:
+    entry = settings.registry / "sources" / "users.yml"
+    (settings.registry / "sources" / "user.yml").write_text(entry.read_text())
+    entry.write_text("columns: [\n")
+    refused = sluice("extract", "users")
+    assert refused.returncode == 1
+    assert "registry/sources/users.yml:2: is not YAML" in refused.stderr
+    assert "Did you mean" not in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -95,13 +95,20 @@ def test_a_file_that_was_rejected_whole_is_mended_itself(
 def test_a_mended_delivery_leaves_no_rejects(sluice: Sluice, shop: ShopProject) -> None:
     shop.drop("a.csv", "1,ink,2\n")
     shop.load()
-    assert "no rejected files" in sluice("rejects", "orders").stdout
+    for name in ([], ["a.csv"]):
+        outcome = sluice("rejects", "orders", *name)
+        assert (outcome.returncode, outcome.stdout) == (
+            0,
+            "orders: no rejected files or records.\n",
+        )
 
 
 def test_a_wrong_name_says_which_were_meant(sluice: Sluice, shop: ShopProject) -> None:
-    outcome = sluice("rejects", "orders", "b.csv")
-    assert outcome.returncode == 1
-    assert "Did you mean a.csv?" in outcome.stderr
+    for name, remedy in (("b.csv", "Did you mean a.csv?"), ("nosuch", "see ops.files")):
+        outcome = sluice("rejects", "orders", name)
+        assert outcome.returncode == 1
+        assert f"No file {name} of source orders was ever delivered." in outcome.stderr
+        assert remedy in outcome.stderr
     assert "Did you mean orders?" in sluice("rejects", "order").stderr
 
 
@@ -114,6 +121,7 @@ def test_a_file_that_was_rejected_whole_is_listed_with_its_reason(
     shown = sluice("rejects", "orders").stdout
     assert "b.csv" in shown
     assert "The header lacks" in shown
+    assert "code" not in shown  # none of its records was read, and there is no table of reasons
     assert "a.csv" not in shown
 
 

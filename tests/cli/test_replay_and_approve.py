@@ -31,8 +31,8 @@ def test_a_replay_loads_again_and_rebuilds(
     )
     done = sluice("replay", "orders", "--from", "2026-01-01", "--yes")
     assert done.returncode == 0, done.stderr
-    assert "orders: 1 loaded; 1 rows" in done.stdout
-    assert "1 records could not be loaded: ./sluice rejects orders" in done.stdout
+    assert "orders: 1 loaded; 1 row\n" in done.stdout
+    assert "1 record could not be loaded: ./sluice rejects orders" in done.stdout
     assert "gold.total_sales: 0 inserted, 1 updated, 0 deleted" in done.stdout
     assert reader.execute("select orders from gold.total_sales").fetchall() == [(1,)]
 

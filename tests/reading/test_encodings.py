@@ -171,6 +171,11 @@ def test_the_mark_of_declared_utf_8_is_passed_over() -> None:
     assert declared_encoding(codecs.BOM_UTF8 + b"a\n", "utf-8").mark_bytes == 3
 
 
+def test_what_is_so_by_default_is_not_said_to_be_declared() -> None:
+    assert declared_encoding(b"a\n", "utf-8").note == "Encoding utf-8."
+    assert declared_encoding(b"a\n", "windows-1252").note == "Encoding windows-1252, as declared."
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

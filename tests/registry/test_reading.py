@@ -139,6 +139,11 @@ def test_a_broken_entry_breaks_only_what_needs_it(tmp_path: Path) -> None:
     assert set(registry.broken_pipelines) == {"web"}
     with pytest.raises(ConfigError, match="is not YAML"):
         registry.pipeline("web")
+    with pytest.raises(ConfigError, match=r"1 problem:\n.*visits\.yml:2: is not YAML") as error:
+        registry.source("visits")
+    assert "Did you mean" not in str(error.value)
+    assert set(registry.broken_sources) == {"visits"}
+    assert registry.named_sources == {"sales": ("orders",), "web": ("visits",)}
     with pytest.raises(ConfigError, match="Did you mean sales"):
         registry.pipeline("sale")
 

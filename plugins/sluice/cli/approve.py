@@ -7,11 +7,9 @@ import sys
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
-from sluice.cli.output import console, failures_explained, print_json
+from sluice.cli.output import console, failures_explained, print_json, print_table
 from sluice.cli.run import print_publication
 from sluice.errors import ConfigError
 from sluice.local.postgres import ensure_warehouse
@@ -22,6 +20,8 @@ from sluice.settings import Settings, load_settings
 
 PipelineName = Annotated[str, typer.Argument(help="The pipeline's name.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+HEADINGS = ("mart", "rows", "inserted", "updated", "deleted")
+
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON document.")]
 
 
@@ -82,12 +82,10 @@ def _ask(held: HeldPublication, question: str) -> None:
         raise ConfigError("A decision is asked for, and nobody is there.", "Add --yes.")
     for reason in held.reasons:
         console.print(f"[yellow]held:[/] {escape(reason)}")
-    table = Table(box=box.SIMPLE)
-    for heading in ("mart", "rows", "inserted", "updated", "deleted"):
-        table.add_column(heading, justify="left" if heading == "mart" else "right")
+    rows = []
     for mart in held.marts:
         counts = (mart.rows_before, mart.rows_inserted, mart.rows_updated, mart.rows_deleted)
-        table.add_row(mart.mart, *("new" if rows is None else f"{rows:,}" for rows in counts))
-    console.print(table)
+        rows.append((mart.mart, *("new" if count is None else f"{count:,}" for count in counts)))
+    print_table(HEADINGS, rows, numbers=HEADINGS[1:])
     if not typer.confirm(question, err=True):
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from sluice.cli.output import console, errors_console, failures_explained, print_json
+from sluice.errors import counted
 from sluice.registry import Pipeline, Problem, Registry, Source, json_schema, read_registry
 from sluice.settings import Settings, load_settings
 from sluice.transforming.bronze_sources import SOURCES_FILE, bronze_sources_yaml
@@ -42,8 +43,11 @@ def check(
             console.print(f"written: {path}")
         for problem in problems:
             errors_console.print(escape(str(problem)))
-        counts = f"{len(registry.sources)} sources, {len(registry.pipelines)} pipelines"
-        console.print(f"{counts}: {f'{len(problems)} problems' if problems else 'no problems'}")
+        read = (
+            f"{counted(len(registry.sources), 'source')},"
+            f" {counted(len(registry.pipelines), 'pipeline')}"
+        )
+        console.print(f"{read}: {counted(len(problems), 'problem') if problems else 'no problems'}")
     if problems:
         raise typer.Exit(1)
 

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from sluice.cli.instance import show_addresses, start_instance
 from sluice.cli.output import console, failures_explained, progress
-from sluice.errors import ConfigError, SluiceError, TransformError
+from sluice.errors import ConfigError, SluiceError, TransformError, counted
 from sluice.pipeline.overview import pipeline_states, source_states
 from sluice.registry import Registry
 from sluice.settings import Settings, load_settings
@@ -28,7 +28,7 @@ SHOWN_ROWS = 3
 
 
 def demo(
-    timeout: int = typer.Option(600, help="How many seconds to wait for the marts."),
+    timeout: int = typer.Option(600, min=1, help="How many seconds to wait for the marts."),
 ) -> None:
     """Start everything, drop generated deliveries, wait for the marts, show them.
 
@@ -40,7 +40,7 @@ def demo(
         dropped = drop_samples(settings)
         registry = start_instance(settings)
         if dropped:
-            console.print(f"{dropped} deliveries dropped into {settings.landing}.")
+            console.print(f"Dropped into {settings.landing}: {counted(dropped, 'file')}.")
         wait_for_publications(settings, registry, timeout)
         show_marts(settings, registry)
         show_addresses(settings)
@@ -108,13 +108,13 @@ def wait_for_publications(settings: Settings, registry: Registry, timeout: int) 
                 raise TransformError(failed, "Look at its task in the Airflow UI.")
             if time.monotonic() > end:
                 raise TransformError(
-                    f"After {timeout} s, {waiting} files wait and"
-                    f" {len(unpublished)} pipelines are not published.",
+                    f"After {timeout} s: {counted(waiting, 'file')} to load,"
+                    f" {counted(len(unpublished), 'pipeline')} to publish.",
                     f"Look at the Airflow UI and {settings.logs}.",
                 )
             pending = sum(state.pending_loads for state in states)
             tell(
-                f"{waiting} files to load, {pending} loads to publish,"
+                f"{counted(waiting, 'file')} to load, {counted(pending, 'load')} to publish,"
                 f" {len(states) - len(unpublished)} of {len(states)} pipelines published"
             )
             time.sleep(0.5)
@@ -142,7 +142,7 @@ def _show_mart(connection: Connection, mart: str) -> None:
     shown = _fitting([columns, *rows], console.width)
     more = ["..."] if shown < len(columns) else []
     table = Table(
-        title=f"gold.{mart}: {count[0] if count else 0:,} rows",
+        title=f"gold.{mart}: {counted(count[0] if count else 0, 'row')}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )

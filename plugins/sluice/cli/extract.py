@@ -15,7 +15,7 @@ from sluice.cli.output import (
     print_json,
     progress,
 )
-from sluice.errors import ConfigError
+from sluice.errors import ConfigError, counted
 from sluice.extracting import extract_source
 from sluice.registry import read_registry
 from sluice.settings import load_settings
@@ -55,7 +55,8 @@ def extract(
         console.print(f"{source}: no records; nothing was delivered")
         return
     console.print(
-        f"{source}: {extraction.records:,} records in {extraction.pages} pages:"
+        f"{source}: {counted(extraction.records, 'record')} in"
+        f" {counted(extraction.pages, 'page')}:"
         f" {escape(extraction.place)}"
     )
     for name in registry.pipelines_of(source):

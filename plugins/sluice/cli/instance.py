@@ -9,7 +9,7 @@ from rich.markup import escape
 from sluice.cli.output import console, failures_explained, progress
 from sluice.landing.zone import landing_folder
 from sluice.local.airflow import airflow_address, start_airflow, stop_airflow
-from sluice.local.postgres import ensure_warehouse, stop_postgres
+from sluice.local.postgres import ensure_warehouse, postgres_status, stop_postgres
 from sluice.registry import Registry, read_registry
 from sluice.settings import Settings, load_settings
 
@@ -46,7 +46,8 @@ def start_instance(settings: Settings) -> Registry:
         folder = landing_folder(settings, source)
         if isinstance(folder, Path):
             folder.mkdir(parents=True, exist_ok=True)
-    with progress("starting PostgreSQL"):
+    is_there = settings.warehouse.get_secret_value() or postgres_status(settings).running
+    with progress("looking at PostgreSQL" if is_there else "starting PostgreSQL"):
         ensure_warehouse(settings)
     console.print("PostgreSQL is ready.")
     with progress("starting Airflow (about 20 seconds)") as tell:

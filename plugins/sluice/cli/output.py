@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
@@ -14,8 +14,12 @@ from typing import Any
 
 import psycopg
 import typer
-from rich.console import Console
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 from sluice.errors import SluiceError
 from sluice.warehouse.failures import unexpected
@@ -24,6 +28,11 @@ PROGRESS_SECONDS = 5.0
 
 console = Console(highlight=False, soft_wrap=True)
 errors_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+# Of the width of the widest table: Rich cuts what does not fit, and whoever looks for a name in a
+# table, such as grep, has to find all of it.
+_table_console = Console(highlight=False, soft_wrap=True, width=100_000)
+LEAST_FOLDED = 12  # characters of a name on a line, on the narrowest terminal
 
 
 def print_json(value: Any) -> None:
@@ -37,6 +46,39 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     return str(value)
+
+
+def print_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numbers: Sequence[str] = (),
+    folded: str = "",
+) -> None:
+    """Write a table of which nothing is cut.
+
+    Args:
+        headings: of the columns.
+        rows: their cells, as plain text.
+        numbers: the headings of the columns with numbers.
+        folded: the heading of the column that goes on in the next line where a terminal is narrow.
+    """
+    widths = {
+        heading: max(map(cell_len, (heading, *cells)))
+        for heading, *cells in zip(headings, *rows, strict=True)
+    }
+    if folded and console.is_terminal:
+        # With the space and the line beside each column.
+        others = sum(widths.values()) - widths[folded] + 3 * len(widths) + 1
+        room = max(console.width - others, LEAST_FOLDED)
+        widths[folded] = min(widths[folded], room)
+    table = Table(box=box.SIMPLE)
+    for heading, width in widths.items():
+        justify: JustifyMethod = "right" if heading in numbers else "left"
+        table.add_column(heading, justify=justify, overflow="fold", width=width)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    _table_console.print(table)
 
 
 def print_error(error: SluiceError) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,16 +12,22 @@ from typing import Annotated, BinaryIO
 
 import typer
 from psycopg import Connection
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
-from sluice.cli.output import console, errors_console, failures_explained, print_json
+from sluice.cli.output import (
+    console,
+    errors_console,
+    failures_explained,
+    print_json,
+    print_table,
+)
 from sluice.errors import ConfigError, printable
+from sluice.landing.names import ledger_name
 from sluice.landing.zone import landing_folder
 from sluice.loading.hiding import ShownRecords, shown_since
 from sluice.loading.reject_export import RejectExport
 from sluice.loading.reject_names import suggest_name
+from sluice.loading.withdrawal import names_like
 from sluice.local.postgres import ensure_warehouse
 from sluice.registry import Source, load_registry
 from sluice.settings import Settings, load_settings
@@ -75,7 +80,7 @@ def rejects(
         with connect(settings, "transformer", application_name="sluice rejects") as connection:
             files = [_shown(declared, each) for each in rejected_files(connection, source, file)]
             if file is not None and not files:
-                _check_name(rejected_files(connection, source), source, file)
+                _check_name(connection, declared, file)
             load_ids = [each.load_id for each in files]
             if export is not None:
                 _export(
@@ -104,39 +109,45 @@ def _shown(source: Source, file: RejectedFile) -> RejectedFile:
     return replace(file, reject_reason=reason)
 
 
-def _check_name(files: Sequence[RejectedFile], source: str, name: str) -> None:
-    """Say which file was meant, where others have rejects and this one has none."""
-    names = [each.file_name for each in files]
-    near = difflib.get_close_matches(name, names, n=3)
-    if near:
+def _check_name(connection: Connection, source: Source, name: str) -> None:
+    """Say which file was meant, where there is none of this name."""
+    if not any(is_delivered(connection, source.name, each) for each in (name, ledger_name(name))):
         raise ConfigError(
-            f"{source} has no rejected records of a file {printable(name)}.",
-            f"Did you mean {', '.join(map(printable, near))}?",
+            f"No file {printable(name)} of source {source.name} was ever delivered.",
+            names_like(connection, source, name),
         )
 
 
 def _print_all(
     files: Sequence[RejectedFile], counts: Sequence[RejectCount], rows: Sequence[RejectedRow]
 ) -> None:
-    table = Table(box=box.SIMPLE)
-    for heading in ("file", "outcome", "loaded", "rejected"):
-        table.add_column(heading, justify="right" if heading in ("loaded", "rejected") else "left")
-    for each in files:
-        name = escape(printable(each.file_name))
-        table.add_row(name, each.outcome, f"{each.rows_loaded:,}", f"{each.rows_rejected:,}")
-    console.print(table)
+    print_table(
+        ("file", "outcome", "loaded", "rejected"),
+        [
+            (
+                printable(each.file_name),
+                each.outcome,
+                f"{each.rows_loaded:,}",
+                f"{each.rows_rejected:,}",
+            )
+            for each in files
+        ],
+        numbers=("loaded", "rejected"),
+        folded="file",
+    )
     for each in files:
         if each.reject_reason:
             console.print(
                 f"[red]rejected:[/] {escape(printable(each.file_name))}:"
                 f" {escape(each.reject_reason)}"
             )
-    table = Table(box=box.SIMPLE)
-    for heading in ("code", "column", "records"):
-        table.add_column(heading, justify="right" if heading == "records" else "left")
-    for count in counts:
-        table.add_row(count.code, count.column_name or "", f"{count.records:,}")
-    console.print(table)
+    if counts:  # none of a file that was refused before its records were read
+        print_table(
+            ("code", "column", "records"),
+            [(count.code, count.column_name or "", f"{count.records:,}") for count in counts],
+            numbers=("records",),
+            folded="column",
+        )
     for row in rows:
         place = f"record {row.row_number}" + (
             f", line {row.line_number}" if row.line_number else ""

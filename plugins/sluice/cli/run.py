@@ -17,6 +17,7 @@ from sluice.cli.output import (
     print_json,
     progress,
 )
+from sluice.errors import counted
 from sluice.loading import SourceReport
 from sluice.local.postgres import ensure_warehouse
 from sluice.pipeline import RunReport, run_pipeline
@@ -91,7 +92,7 @@ def print_warnings(warnings: Iterable[TestWarning]) -> None:
         message = " ".join((warning.message or "").split())
         console.print(f"[yellow]warned:[/] {warning.name}: {escape(message)}")
         if warning.rows_kept:
-            console.print(f"  {warning.rows_kept} rows of it are in ops.failing_rows")
+            console.print(f"  in ops.failing_rows: {counted(warning.rows_kept, 'row')} of it")
 
 
 def print_publication(publication: Publication) -> None:
@@ -112,14 +113,14 @@ def print_loads(loaded: SourceReport) -> None:
         for word in ("loaded", "skipped", "rejected")
     }
     counts = ", ".join(f"{count} {word}" for word, count in by_outcome.items() if count)
-    console.print(f"{loaded.source}: {counts or 'nothing new'}; {rows} rows")
+    console.print(f"{loaded.source}: {counts or 'nothing new'}; {counted(rows, 'row')}")
     bad = sum(entry.rows_rejected for entry in loaded.entries if entry.outcome == "loaded")
     if bad:
         command = f"./sluice rejects {loaded.source}"
-        console.print(f"  [yellow]{bad:,} records could not be loaded:[/] {command}")
+        console.print(f"  [yellow]{counted(bad, 'record')} could not be loaded:[/] {command}")
     left_out = sum(entry.rows_left_out for entry in loaded.entries)
     if left_out:
-        console.print(f"  {left_out:,} records were left out by the filter")
+        console.print(f"  left out by the filter: {counted(left_out, 'record')}")
     for reason in loaded.left:
         console.print(f"  [yellow]left:[/] {escape(reason)}")
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
 from sluice.cli.attention import print_attention
-from sluice.cli.output import console, failures_explained, print_json
+from sluice.cli.output import console, failures_explained, print_json, print_table
 from sluice.errors import printable
 from sluice.local.airflow import airflow_status
 from sluice.local.airflow_config import airflow_url
@@ -27,7 +25,8 @@ from sluice.registry import Registry, read_registry
 from sluice.settings import Settings, load_settings
 from sluice.warehouse.connections import connect
 
-NUMBERS = ("rows", "rejects", "waiting")
+SOURCE_HEADINGS = ("source", "last load", "file", "outcome", "rows", "rejects", "waiting")
+PIPELINE_HEADINGS = ("pipeline", "published", "inserted", "updated", "deleted", "pending")
 
 
 def status(
@@ -84,22 +83,22 @@ def _states(
 
 
 def _print_sources(sources: list[SourceState]) -> None:
-    table = Table(box=box.SIMPLE)
-    for heading in ("source", "last load", "file", "outcome", "rows", "rejects", "waiting"):
-        table.add_column(heading, justify="right" if heading in NUMBERS else "left")
+    rows = []
     for state in sources:
         last = state.last_load or {}
         waiting = str(state.waiting) + (f" +{state.unsettled}" if state.unsettled else "")
-        table.add_row(
-            state.source,
-            ago(last.get("loaded_at")),
-            escape(printable(str(last.get("file_name", "")))),
-            str(last.get("outcome", "")),
-            str(last.get("rows_loaded", "")),
-            str(last.get("rows_rejected", "")),
-            waiting,
+        rows.append(
+            (
+                state.source,
+                ago(last.get("loaded_at")),
+                printable(str(last.get("file_name", ""))),
+                str(last.get("outcome", "")),
+                str(last.get("rows_loaded", "")),
+                str(last.get("rows_rejected", "")),
+                waiting,
+            )
         )
-    console.print(table)
+    print_table(SOURCE_HEADINGS, rows, numbers=SOURCE_HEADINGS[4:], folded="file")
     for state in sources:
         _print_rejected(state)
         for name, reason in state.refused:
@@ -124,19 +123,18 @@ def _print_rejected(state: SourceState) -> None:
 
 
 def _print_pipelines(pipelines: list[PipelineState]) -> None:
-    table = Table(box=box.SIMPLE)
-    for heading in ("pipeline", "published", "inserted", "updated", "deleted", "pending"):
-        numbers = heading not in ("pipeline", "published")
-        table.add_column(heading, justify="right" if numbers else "left")
+    rows = []
     for state in pipelines:
         last = state.last_publication or {}
-        table.add_row(
-            state.pipeline,
-            ago(state.published_at),
-            *(str(last.get(f"rows_{what}", "")) for what in ("inserted", "updated", "deleted")),
-            str(state.pending_loads + state.pending_publications),
+        rows.append(
+            (
+                state.pipeline,
+                ago(state.published_at),
+                *(str(last.get(f"rows_{what}", "")) for what in ("inserted", "updated", "deleted")),
+                str(state.pending_loads + state.pending_publications),
+            )
         )
-    console.print(table)
+    print_table(PIPELINE_HEADINGS, rows, numbers=PIPELINE_HEADINGS[2:])
     for state in pipelines:
         if state.failure:
             console.print(f"[red]failed:[/] {escape(state.failure)}")

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from sluice.cli.output import console, failures_explained, print_json
-from sluice.errors import ConfigError, printable
+from sluice.errors import ConfigError, counted, printable
 from sluice.loading import withdrawal
 from sluice.local.postgres import ensure_warehouse
 from sluice.pipeline.wording import ago
@@ -43,7 +43,8 @@ def withdraw(
         print_json(entry)
         return
     console.print(
-        f"{source}: {entry.rows_replaced} rows of {escape(printable(entry.file_name))} are out of"
+        f"{source}: {counted(entry.rows_replaced, 'row')} of {escape(printable(entry.file_name))}"
+        f" {'is' if entry.rows_replaced == 1 else 'are'} out of"
         f" bronze (load {entry.load_id})."
     )
     for name in registry.pipelines_of(source):
@@ -56,7 +57,7 @@ def _ask(found: withdrawal.InBronze) -> None:
         raise ConfigError("A withdrawal asks before it begins, and nobody is there.", "Add --yes.")
     name = printable(found.file_name)
     question = (
-        f"Take the {found.rows} rows of {name} (loaded {ago(found.loaded_at)}) out of"
+        f"Take the {counted(found.rows, 'row')} of {name} (loaded {ago(found.loaded_at)}) out of"
         f" bronze.{found.source}?"
     )
     if not typer.confirm(question, err=True):

@@ -100,6 +100,19 @@ def shown_entry(source: Source, entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "reject_reason": reason}
 
 
+def entry_of_broken(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of the ledger of a source whose own entry in the registry is broken.
+
+    Which columns are masked cannot be told, so a reason is told by its code.
+    """
+    code = entry["reject_code"]
+    reason = entry["reject_reason"] and (
+        f"The delivery was refused ({REJECT_CODES.get(code) or code}); why in its own words is"
+        " shown when the source's registry entry is mended."
+    )
+    return {**entry, "reject_reason": reason, "reject_column": None}
+
+
 def shown_unmended(source: Source, unmended: Unmended) -> Unmended:
     """Files that were rejected and not mended, with the reasons as they may be shown."""
     shown = tuple(UnmendedFile(**shown_entry(source, vars(file))) for file in unmended.newest)

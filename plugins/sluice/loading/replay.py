@@ -14,7 +14,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from sluice.errors import DeliveryError, printable
+from sluice.errors import DeliveryError, counted, printable
 from sluice.landing.archives import members_of
 from sluice.landing.compression import Limits
 from sluice.landing.content import DeliveryContent
@@ -63,7 +63,10 @@ def plan_of(source: Source, found: Sequence[Kept]) -> str:
         )
     in_bronze = sum(kept.is_in_bronze for kept in found)
     others = len(found) - in_bronze
-    return f"{source.name}: {in_bronze} files whose rows are in bronze, {others} others."
+    return (
+        f"{source.name}: {counted(in_bronze, 'file')} whose rows are in bronze,"
+        f" {counted(others, 'other')}."
+    )
 
 
 def replay(

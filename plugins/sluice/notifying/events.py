@@ -14,7 +14,8 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from sluice.notifying.messages import News, counted, shown
+from sluice.errors import counted
+from sluice.notifying.messages import News, shown
 from sluice.pipeline.freshness import freshness_states
 from sluice.publishing.approval import waiting_publication
 from sluice.registry import Registry

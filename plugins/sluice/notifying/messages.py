@@ -156,8 +156,3 @@ def test_message(settings: Settings, pipeline: str, events: Sequence[Event]) -> 
 def page_address(settings: Settings, view: str) -> str:
     """The address of a view of the page."""
     return f"{settings.airflow_ui}/{PAGE}{view}"
-
-
-def counted(count: int, what: str) -> str:
-    """A count with its noun."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -104,7 +104,7 @@ def declared_encoding(head: bytes, encoding: str) -> EncodingFound:
     marked = _by_mark(head)
     if marked is None:
         order = _byte_order(head, encoding)
-        return EncodingFound(encoding + order, 0, f"Encoding {encoding}, as declared.")
+        return EncodingFound(encoding + order, 0, f"Encoding {_declared(encoding)}.")
     if not marked.encoding.startswith(encoding):
         raise DeliveryError(
             f"The file begins with the byte order mark of {_shown(marked.encoding)}, but is"
@@ -115,8 +115,13 @@ def declared_encoding(head: bytes, encoding: str) -> EncodingFound:
     return EncodingFound(
         marked.encoding,
         marked.mark_bytes,
-        f"Encoding {_shown(encoding)}, as declared; its byte order mark is passed over.",
+        f"Encoding {_declared(encoding)}; its byte order mark is passed over.",
     )
+
+
+def _declared(encoding: str) -> str:
+    """An encoding that the registry says; what it is by default nobody has declared."""
+    return encoding if encoding == "utf-8" else f"{_shown(encoding)}, as declared"
 
 
 def _by_mark(head: bytes) -> EncodingFound | None:

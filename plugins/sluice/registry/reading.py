@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from sluice.errors import ConfigError
+from sluice.errors import ConfigError, counted
 from sluice.registry.formats import RegistryModel
 from sluice.registry.models import Pipeline, Source, is_name
 from sluice.registry.problems import Problem, explain, suggestion
@@ -30,12 +30,17 @@ class Registry:
         pipelines: the sound pipelines, by name; all of their sources are sound.
         problems: what is wrong, in the order of files and lines.
         broken_pipelines: for each pipeline that cannot run, the problems that stop it.
+        broken_sources: for each source whose entry is not sound, what is wrong with it.
+        named_sources: for each pipeline, sound or broken, the sources that its entry names, as far
+            as that can be read.
     """
 
     sources: Mapping[str, Source]
     pipelines: Mapping[str, Pipeline]
     problems: tuple[Problem, ...] = ()
     broken_pipelines: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    broken_sources: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    named_sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def pipeline(self, name: str) -> Pipeline:
         """The pipeline of that name.
@@ -56,11 +61,13 @@ class Registry:
         """The source of that name.
 
         Raises:
-            ConfigError: there is no sound one.
+            ConfigError: there is none, or its entry is broken.
         """
+        if name in self.broken_sources:
+            raise registry_error(self.broken_sources[name])
         if name not in self.sources:
             raise ConfigError(
-                f"There is no source {name!r}, or its entry is broken.",
+                f"There is no source {name!r}.",
                 suggestion(name, self.sources, kind="sources"),
             )
         return self.sources[name]
@@ -77,9 +84,11 @@ class Registry:
 
 def registry_error(problems: tuple[Problem, ...]) -> ConfigError:
     """One error that holds all the problems."""
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     listed = "\n".join(str(problem) for problem in problems)
-    return ConfigError(f"The registry has {count}:\n{listed}", "Mend them, then: ./sluice check")
+    return ConfigError(
+        f"The registry has {counted(len(problems), 'problem')}:\n{listed}",
+        f"Mend {'it' if len(problems) == 1 else 'them'}, then: ./sluice check",
+    )
 
 
 def read_registry(project: Path) -> Registry:
@@ -100,6 +109,8 @@ def read_registry(project: Path) -> Registry:
         MappingProxyType(sound),
         tuple(sorted(problems)),
         MappingProxyType(broken),
+        MappingProxyType({name: read.problems for name, read in sources.items() if not read.model}),
+        MappingProxyType({name: _named_sources(read) for name, read in pipelines.items()}),
     )
 
 
@@ -238,10 +249,7 @@ def _taken_names(
 def _unused_sources(
     sources: Mapping[str, _ReadFile], pipelines: Mapping[str, _ReadFile]
 ) -> Iterator[Problem]:
-    named: set[str] = set()
-    for read in pipelines.values():
-        listed = read.data.get("sources") if isinstance(read.data, dict) else None
-        named.update(map(str, listed) if isinstance(listed, list) else ())
+    named = {name for read in pipelines.values() for name in _named_sources(read)}
     for name, read in sources.items():
         if name not in named:
             yield read.problem(
@@ -249,6 +257,12 @@ def _unused_sources(
                 "no pipeline names this source, so nothing would load its files",
                 f"Add {name} to the sources of a pipeline in registry/pipelines/.",
             )
+
+
+def _named_sources(pipeline: _ReadFile) -> tuple[str, ...]:
+    """The sources that a pipeline's entry names, whatever else is wrong with it."""
+    listed = pipeline.data.get("sources") if isinstance(pipeline.data, dict) else None
+    return tuple(map(str, listed)) if isinstance(listed, list) else ()
 
 
 def _judge_pipelines(

@@ -131,7 +131,8 @@ def test_what_takes_the_place_of_everything_is_said(
     assert button(page, path) == ("primary", "Load it again")
     permit = permit_of(page, path)
     assert EVERY_OTHER in page.get("/sources/orders/replay").text
-    assert button(page, "/sources/orders/replay") == ("danger", "Load them again")
+    assert button(page, "/sources/orders/replay") == ("danger", "Load it again")
+    assert "Load again: the file of orders" in page.get("/sources/orders/replay").text
     # What was said to be harmless is not done once it is not.
     ledger.deliver("c.csv", "1,c,2\n")
     assert sent(page, path, permit=permit).status_code == 403

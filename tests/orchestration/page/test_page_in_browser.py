@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from sluice.local.airflow import airflow_address
+from tests.orchestration.page.test_page_on_a_phone import TOO_WIDE
 from tests.orchestration.running_airflow import Instance, wait_for
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -237,6 +238,7 @@ def test_every_view_fits_and_keeps_its_policy(
         assert answer.status == 200, seen[-1]
         overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(overflow) == 0, seen[-1]
+        assert page.evaluate(TOO_WIDE) == [], seen[-1]
         links = page.eval_on_selector_all("main a:not([download])", "all => all.map(a => a.href)")
         todo += [each for each in links if each.startswith(base) and each not in [*seen, *todo]]
     kinds = {path.removeprefix(base).split("/")[1] for path in seen}

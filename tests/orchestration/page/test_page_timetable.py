@@ -50,11 +50,11 @@ def test_a_pipeline_without_builds_says_what_it_really_waits_for(
     ledger.deliver("a.csv", "1,ink,2\n")
     declare(ledger, schedule)
     text = shown(page, "/publications")
-    assert re.search(rf"shop never none yet: it runs {re.escape(words)} 1 DAG", text), text
+    assert re.search(rf"shop never none yet: it runs {re.escape(words)} 1 load DAG", text), text
     text = shown(page, "/pipelines/shop")
     assert f"Nothing was built yet. It runs {words}. " in text
     assert f"Runs {words}, or by hand" in text
-    assert "Pending loads 1" in text
+    assert "Pending 1 load " in text
     assert "Trigger on its DAG runs it now, with what there is." in text
     assert ("Next time 20" in text) == ("cron" in schedule)
     # In the same words as Airflow's page of the DAG.
@@ -77,11 +77,15 @@ def test_a_pipeline_says_of_what_there_is_something_new(
     ledger.publish(ledger.build(pipeline="other"), pipeline="other")
     text = shown(page, "/pipelines/shop")
     assert "Something new of orders, stock, pipeline other Nothing new of none" in text
+    assert "Pending 1 load, 1 publication of what it reads" in text
+    assert "1 load, 1 publication DAG" in shown(page, "/publications")
     ledger.publish(ledger.build(), (load_id,))
     text = shown(page, "/pipelines/shop")
     assert "Something new of stock Nothing new of orders, pipeline other" in text
     ledger.publish(ledger.build(pipeline="other"), pipeline="other")
-    assert "Something new of stock, pipeline other Nothing" in shown(page, "/pipelines/shop")
+    text = shown(page, "/pipelines/shop")
+    assert "Something new of stock, pipeline other Nothing" in text
+    assert "Pending 1 publication of what it reads" in text
     # One that waits for nothing has no such lines.
     assert "Nothing new of" not in shown(page, "/pipelines/other")
 

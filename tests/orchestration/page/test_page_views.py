@@ -187,14 +187,14 @@ def test_rejects_are_paged_and_downloaded(
 def test_publications_show_each_pipeline(page: TestClient, ledger: Ledger) -> None:
     load_id = ledger.deliver("a.csv", "1,ink,2\n")
     assert re.search(
-        r"shop never none yet: it runs when files have arrived completely 1 DAG",
+        r"shop never none yet: it runs when files have arrived completely 1 load DAG",
         shown(page, "/publications"),
     )
     assert "Nothing was built yet" in shown(page, "/pipelines/shop")
     build = ledger.build()
     ledger.publish(build, (load_id,))
     ledger.build(status="failed", message="broken")
-    assert re.search(r"shop \d+ s ago failed \d+ s ago 0 DAG", shown(page, "/publications"))
+    assert re.search(r"shop \d+ s ago failed \d+ s ago nothing DAG", shown(page, "/publications"))
 
 
 def test_a_pipeline_shows_its_builds(
@@ -208,7 +208,9 @@ def test_a_pipeline_shows_its_builds(
     text = shown(page, "/pipelines/shop")
     assert "published 0 1 passed +1,234 ~56 −7" in text
     assert "failed 0 0 passed, 1 failed" in text
-    monkeypatch.setattr(views, "PAGE", 1)
+    ledger.build((MODEL, "error", None, None, "no such column", 0.1), status="failed")
+    assert "failed 0 1 model failed; tests: 0 passed " in shown(page, "/pipelines/shop")
+    monkeypatch.setattr(views, "PAGE", 2)
     (older,) = [link for link in links(page, "/pipelines/shop") if "before" in link]
     assert "published" in shown(page, older.removeprefix("/sluice"))
 
@@ -223,6 +225,7 @@ def test_a_build_says_what_failed_and_what_changed(page: TestClient, ledger: Led
     )
     text = shown(page, f"/builds/{failed}")
     assert "Gold is as it was" in text
+    assert "0 models built, 1 failed; tests: 0 passed, 1 warned, 0 failed" in text
     assert f"model product_sales relation {SCRIPT} does not exist line 2" in text
     assert "Warnings test late, failures: 3 Got 3 results" in text
     run = "/dags/shop/runs/manual__2026-06-30T06%3A00%3A00%2B00%3A00"
@@ -263,11 +266,42 @@ def test_a_model_has_a_history(
         ("0.50 s", "10"),
         ("0.00 s", "1"),
     ]
-    assert "3 builds, up to 100" in shown(page, path)
+    text = shown(page, path)
+    assert "3 builds, up to 1.00 s; red where it failed" in text
+    assert "3 builds, up to 100 rows; red where it failed" in text
     monkeypatch.setattr(build_views, "HISTORY", 2)
     (older,) = [link for link in links(page, path) if "before" in link]
     assert "SELECT 1" in shown(page, older.removeprefix("/sluice"))
-    assert "No build here had it" in shown(page, "/pipelines/shop/nodes/model.sluice.unheard_of")
+    assert "No build here had it" in shown(page, f"{path}?before=1")
+    for name in ("model.sluice.unheard_of", "%00"):
+        response = page.get(f"/pipelines/shop/nodes/{name}")
+        assert response.status_code == 404
+        assert "No build of shop had a model or test" in response.text
+
+
+def test_a_history_has_no_figures_that_nobody_writes(page: TestClient, ledger: Ledger) -> None:
+    ledger.build((MODEL, "success", None, 61_420, "SELECT 61420", 1234.5))
+    text = shown(page, f"/pipelines/shop/nodes/{MODEL}")
+    assert "1 build, up to 20.6 min" in text
+    assert "1 build, up to 61,420 rows" in text
+    ledger.build((TEST, "fail", 1, None, "Got 1 result", 0.1), status="failed")
+    assert "1 build, up to 1 failure;" in shown(page, f"/pipelines/shop/nodes/{TEST}")
+
+
+@pytest.mark.parametrize("run_id", ["cli__2026-06-30T06:00:00+00:00", "replay__2026-06-30T06:00"])
+def test_a_run_of_the_command_line_has_no_page_in_airflow(
+    page: TestClient, ledger: Ledger, run_id: str
+) -> None:
+    build = ledger.build(run_id=run_id)
+    hold(ledger.transformer, "shop", build, [], ["product_sales: 90% of its rows"])
+    ledger.transformer.commit()
+    path = f"/builds/{build}"
+    text = shown(page, path)
+    assert f"Run on the command line, {run_id}" in text
+    assert "./sluice approve shop" in text
+    assert "./sluice refuse shop" in text
+    assert "required action" not in text
+    assert not [link for link in links(page, path) if "/dags/" in link]
 
 
 def test_rows_that_a_test_found_wrong_are_shown(page: TestClient, ledger: Ledger) -> None:
@@ -462,6 +496,67 @@ def test_a_broken_pipeline_is_said(page: TestClient, settings: Settings, ledger:
     assert "The pipeline shop cannot run until the registry is mended" in shown(page, "/")
     assert "its entry is broken" in shown(page, "/publications")
     assert "shop.yml" in shown(page, "/pipelines/shop")
+
+
+def test_a_broken_source_keeps_its_loads(
+    page: TestClient, settings: Settings, users: Users, ledger: Ledger
+) -> None:
+    load_id = ledger.deliver("a.csv", "1,ink,2\nx,secret,3\n")
+    refused = ledger.deliver("b.csv", "secret,pen,4\n")
+    (settings.registry / "sources" / "orders.yml").write_text("columns: [\n")
+    wrong = "registry/sources/orders.yml:2: is not YAML"
+    text = shown(page, "/sources/orders")
+    assert wrong in text
+    assert re.search(r"b\.csv The delivery was refused \(.*\).* a\.csv \d+ s ago loaded", text)
+    assert "/sluice/sources/orders" in links(page, "/")
+    for each in (load_id, refused):
+        text = shown(page, f"/loads/{each}")
+        assert wrong in text
+        # Which columns are masked by now cannot be told.
+        assert "secret" not in text
+        for view in ("rejects.csv", "replay", "withdraw"):
+            response = page.get(f"/loads/{each}/{view}")
+            assert response.status_code == 409
+            assert "secret" not in response.text
+    response = page.get("/sources/orders/replay")
+    assert (response.status_code, wrong in response.text) == (409, True)
+    users.reads = {"other"}
+    assert page.get("/sources/orders").status_code == 404
+    assert page.get(f"/loads/{load_id}").status_code == 404
+    users.reads_all = True  # but a pipeline, which they may not read, names it
+    assert page.get("/sources/orders").status_code == 404
+
+
+def test_what_waits_is_said_where_only_refused_files_lie(page: TestClient, ledger: Ledger) -> None:
+    folder = Path(str(ledger.settings.landing)) / "orders"
+    folder.mkdir(exist_ok=True)
+    (folder / "link.csv").symlink_to(ledger.settings.project)
+    text = shown(page, "/sources/orders")
+    assert "Waiting nothing, 1 refused" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data", "name"),
+    [
+        ("GET", f"/?find={'x' * 101}", {}, "find"),
+        ("GET", "/sources/orders?before=x", {}, "before"),
+        (
+            "POST",
+            "/sources/orders/replay",
+            {"permit": "x", "first_day": "2026-02-281"},
+            "first_day",
+        ),
+        ("POST", "/sources/orders/replay", {"permit": "x" * 1001}, "permit"),
+    ],
+)
+def test_what_is_wrong_of_an_address_or_a_form_is_named(
+    page: TestClient, method: str, path: str, data: dict[str, str], name: str
+) -> None:
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    response = page.request(method, path, data=data or None, headers=headers)
+    assert response.status_code == 400
+    assert f"{name}: " in response.text
+    assert "There is no such page" not in response.text
 
 
 def test_an_empty_registry_says_how_to_begin(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import Depends, HTTPException, Request
 
 from sluice.orchestration.page.airflow_api import may_start
-from sluice.registry import Registry, Source
+from sluice.registry import Problem, Registry, Source, registry_error
 
 
 def _nothing(dag_id: str) -> bool:  # noqa: ARG001
@@ -26,14 +26,16 @@ class Visible:
     Attributes:
         registry: all of it.
         pipelines: the names of those pipelines, sound or broken, by name.
-        sources: the sources that these are built from, by name; those that no pipeline uses are
-            seen by who may read every DAG.
+        sources: the sound sources that these are built from, by name; those that no pipeline uses
+            are seen by who may read every DAG.
+        broken_sources: those of them whose entries are broken, with what is wrong.
         may_start: whether the user may start a DAG.
     """
 
     registry: Registry
     pipelines: tuple[str, ...]
     sources: dict[str, Source]
+    broken_sources: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
     may_start: Callable[[str], bool] = _nothing
 
     def source(self, name: str) -> Source:
@@ -41,7 +43,10 @@ class Visible:
 
         Raises:
             HTTPException: 404, whether there is none or it is hidden.
+            ConfigError: its entry is broken; says how.
         """
+        if name in self.broken_sources:
+            raise registry_error(self.broken_sources[name])
         if name not in self.sources:
             raise HTTPException(404, f"There is no source {name} that you may see.")
         return self.sources[name]
@@ -57,21 +62,23 @@ def visible(request: Request, user: GetUserDep) -> Visible:
     manager = get_auth_manager()
     dags = manager.get_authorized_dag_ids(user=user, method="GET")
     names = {*registry.pipelines, *registry.broken_pipelines}
+    broken = registry.broken_sources.keys()
     pipelines = tuple(sorted(names & dags))
     sees_all = manager.is_authorized_dag(method="GET", user=user)
     if not pipelines and not sees_all:
         raise HTTPException(403, "You may read no pipeline's DAG.")
-    sources = {
-        source
-        for name in pipelines
-        if name in registry.pipelines
-        for source in registry.pipelines[name].sources
-    }
+    # Of a broken pipeline, those that its entry names all the same.
+    sources = {source for name in pipelines for source in registry.named_sources.get(name, ())}
     if sees_all:
-        used = {source for each in registry.pipelines.values() for source in each.sources}
-        sources |= registry.sources.keys() - used
-    by_name = {name: registry.sources[name] for name in sorted(sources)}
-    return Visible(registry, pipelines, by_name, partial(may_start, user))
+        used = {source for each in registry.named_sources.values() for source in each}
+        sources |= {*registry.sources, *registry.broken_sources} - used
+    return Visible(
+        registry,
+        pipelines,
+        {name: registry.sources[name] for name in sorted(sources & registry.sources.keys())},
+        {name: registry.broken_sources[name] for name in sorted(sources & broken)},
+        partial(may_start, user),
+    )
 
 
 VisibleDep = Annotated[Visible, Depends(visible)]

@@ -72,7 +72,7 @@ class Action:
 def _withdrawal(instance: InstanceDep, seen: VisibleDep, load_id: Id) -> Action:
     with instance.connect() as connection:
         entry = visible_load(seen, queries.load(connection, load_id))
-        source, file_name = entry["source"], entry["file_name"]
+        source, file_name = seen.source(entry["source"]).name, entry["file_name"]
         current = ledger.current_loads(connection, source, file_name)
         newest = max((each.load_id for each in current), default=None)
     if not entry["is_in_bronze"]:

@@ -57,6 +57,11 @@ def _refused(request: Request, error: Exception) -> HTMLResponse:
     status, message = 404, "There is no such page."
     if isinstance(error, HTTPException):
         status, message = error.status_code, str(error.detail)
+    elif isinstance(error, RequestValidationError):
+        wrong = [each for each in error.errors() if each["loc"][0] != "path"]
+        if wrong:  # a part of the path that is none of ours leads nowhere
+            status = 400
+            message = "\n".join(f"{each['loc'][-1]}: {each['msg']}." for each in wrong)
     return _said(request, status, message, "")
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
+from sluice.errors import counted
 from sluice.orchestration.page import queries
 from sluice.orchestration.page.access import VisibleDep, visible
-from sluice.orchestration.page.drawing import chart
+from sluice.orchestration.page.drawing import Chart, chart
+from sluice.orchestration.page.rendering import seconds
 from sluice.orchestration.page.views import (
     Before,
     Id,
@@ -24,10 +26,12 @@ from sluice.publishing.approval import find_held
 # As of the other views: nothing without a user.
 router = APIRouter(dependencies=[Depends(visible)])
 
-HISTORY = 60  # builds
-FAILING_ROWS = 5  # of a test, where it is one among many
+# Runs of `./sluice run` and `./sluice replay`, which Airflow knows nothing of.
+OF_COMMANDS = ("cli__", "replay__")
 
-TESTS = ("test", "unit_test")  # dbt's other kinds of nodes make tables
+HISTORY = 60  # builds
+ROWS = "rows_affected"
+FAILING_ROWS = 5  # of a test, where it is one among many
 
 
 @router.get("/builds/{build_id}")
@@ -51,8 +55,9 @@ def build(request: Request, instance: InstanceDep, seen: VisibleDep, build_id: I
         failing=failing,
         failed=[node for node in nodes if node["is_failure"]],
         warned=[node for node in nodes if node["status"] == "warn"],
-        models=[node for node in nodes if node["resource_type"] not in TESTS],
-        tests=[node for node in nodes if node["resource_type"] in TESTS],
+        models=[node for node in nodes if not node["is_test"]],
+        tests=[node for node in nodes if node["is_test"]],
+        is_of_airflow=not found["run_id"].startswith(OF_COMMANDS),
     )
 
 
@@ -68,9 +73,12 @@ def node(
     """A model, or a test: how long it took and what it did in each build."""
     check_pipeline(seen, name)
     with instance.connect() as connection:
+        if "\0" in node or not queries.has_node(connection, name, node):
+            raise HTTPException(404, f"No build of {name} had a model or test {node}.")
         builds = queries.node_history(connection, name, node, before, HISTORY + 1)
         failing = queries.newest_failing_rows(connection, name, node)
     results = [each for each in builds[:HISTORY] if each["status"] is not None]
+    amount = _amount(results)
     return render(
         request,
         "node.html",
@@ -78,9 +86,11 @@ def node(
         node=node,
         results=results,
         failing=failing,
-        durations=_history_chart(results, "execution_seconds", " s"),
-        amounts=_history_chart(results, _amount(results), ""),
-        amount=_amount(results),
+        durations=_history_chart(results, "execution_seconds", seconds),
+        amounts=_history_chart(
+            results, amount, lambda count: counted(count, "row" if amount == ROWS else "failure")
+        ),
+        amount=amount,
         before=before,
         next_before=next_before(builds, HISTORY, "transformation_id"),
     )
@@ -88,16 +98,18 @@ def node(
 
 def _amount(results: Sequence[queries.Row]) -> str:
     """What is counted of a node: rows of a model, failures of a test."""
-    is_test = bool(results) and results[0]["resource_type"] in TESTS
-    return "failures" if is_test else "rows_affected"
+    return "failures" if results and results[0]["is_test"] else ROWS
 
 
-def _history_chart(results: Sequence[queries.Row], figure: str, unit: str) -> Any:
+def _history_chart(
+    results: Sequence[queries.Row], figure: str, in_words: Callable[[Any], str]
+) -> Chart:
     values = []
     for each in reversed(results):
         value = each[figure] or 0
         failed = each["is_failure"]
-        words = f"{each['started_at']:%Y-%m-%d %H:%M}: {value:,.4g}{unit}, {each['status']}"
+        words = f"{each['started_at']:%Y-%m-%d %H:%M}: {in_words(value)}, {each['status']}"
         values.append((0 if failed else value, value if failed else 0, words))
     most = max((each[figure] or 0 for each in results), default=0)
-    return chart(values, HISTORY, f"{len(results)} builds, up to {most:,.4g}{unit}")
+    builds = counted(len(results), "build")
+    return chart(values, HISTORY, f"{builds}, up to {in_words(most)}")

@@ -20,14 +20,17 @@ Row = dict[str, Any]
 # What keeps a build from being published; a skipped node follows from one of these.
 _IS_FAILURE = "status not in ('success', 'pass', 'warn', 'no-op', 'skipped')"
 
-# How many pending loads are counted; from there on it says "or more".
-MOST_PENDING = 1000
+# dbt's other kinds of nodes make tables.
+_IS_TEST = "resource_type in ('test', 'unit_test')"
 
 # More rows than are kept of a test.
 MOST_FAILING_ROWS = 1000
 
 # More nodes than any one build should have.
 MOST_NODES = 5000
+
+# Builds in which a node is looked for: 0.1 s.
+MOST_BUILDS = 10_000
 
 _LAST_DELIVERIES = """
 select newest.*
@@ -128,25 +131,6 @@ left join lateral (
 order by wanted.pipeline
 """
 
-# A run takes all that is pending at once: what is pending lies among the newest loads.
-_PENDING = """
-select wanted.pipeline, wanted.source, count(*) as pending
-from unnest(%(pipelines)s::text[], %(sources)s::text[]) as wanted (pipeline, source)
-cross join lateral (
-    select load_id
-    from ops.loads
-    where loads.source between wanted.source and wanted.source
-        and outcome in ('loaded', 'withdrawn')
-    order by loads.source desc, loads.load_id desc
-    limit %(most)s
-) as recent
-where not exists (
-    select from ops.published_loads
-    where published_loads.pipeline = wanted.pipeline and published_loads.load_id = recent.load_id
-)
-group by wanted.pipeline, wanted.source
-"""
-
 _BUILD_COLUMNS = """
     transformation_id, builds.run_id, builds.message, builds.started_at, builds.ended_at,
     case
@@ -173,9 +157,10 @@ left join lateral (
 ) as newer on true
 cross join lateral (
     select
-        count(*) filter (where resource_type <> 'model' and status = 'pass') as tests_passed,
+        count(*) filter (where {_IS_TEST} and status = 'pass') as tests_passed,
         count(*) filter (where status = 'warn') as warned,
-        count(*) filter (where {_IS_FAILURE}) as failed,
+        count(*) filter (where {_IS_FAILURE} and {_IS_TEST}) as tests_failed,
+        count(*) filter (where {_IS_FAILURE} and not {_IS_TEST}) as models_failed,
         count(*) filter (where resource_type = 'model' and status = 'success') as models_built
     from ops.node_results
     where node_results.transformation_id = builds.transformation_id
@@ -217,7 +202,7 @@ from ops.published_marts where publication_id = %(publication)s order by mart
 # What stops a publication first, then what a person should look at, then the slowest.
 _NODES = f"""
 select unique_id, resource_type, status, failures, rows_affected, message, execution_seconds,
-    {_IS_FAILURE} as is_failure
+    {_IS_FAILURE} as is_failure, {_IS_TEST} as is_test
 from ops.node_results
 where transformation_id = %(build)s
 order by
@@ -246,7 +231,7 @@ limit %(count)s
 # fewer results than were looked at.
 _NODE_HISTORY = f"""
 select builds.transformation_id, builds.started_at, resource_type, status, failures, rows_affected,
-    message, execution_seconds, {_IS_FAILURE} as is_failure
+    message, execution_seconds, {_IS_FAILURE} as is_failure, {_IS_TEST} as is_test
 from (
     select transformation_id, started_at from ops.transformations
     where pipeline between %(pipeline)s and %(pipeline)s
@@ -259,6 +244,22 @@ left join ops.node_results
     and node_results.unique_id = %(node)s
 order by builds.transformation_id desc
 """  # noqa: S608
+
+
+# A node that is not in any of these is taken for one that never was.
+_HAS_NODE = """
+select exists (
+    select
+    from (
+        select transformation_id from ops.transformations
+        where pipeline between %(pipeline)s and %(pipeline)s
+        order by pipeline, transformation_id desc
+        limit %(count)s
+    ) as builds
+    inner join ops.node_results using (transformation_id)
+    where unique_id = %(node)s
+) as found
+"""
 
 
 def _rows(connection: Connection, query: LiteralString, **parameters: Any) -> list[Row]:
@@ -309,25 +310,6 @@ def pipelines(connection: Connection, names: Sequence[str]) -> list[Row]:
     return _rows(connection, _PIPELINES, pipelines=list(names))
 
 
-def pending(
-    connection: Connection, sources: Sequence[tuple[str, str]]
-) -> dict[str, dict[str, int]]:
-    """How many of the newest loads of each source each pipeline's gold lacks, where it lacks any.
-
-    Args:
-        connection: to the ledger.
-        sources: pairs of a pipeline and a source of it; ``MOST_PENDING`` loads of each count.
-    """
-    columns = {
-        "pipelines": [pipeline for pipeline, _ in sources],
-        "sources": [source for _, source in sources],
-    }
-    found: dict[str, dict[str, int]] = {pipeline: {} for pipeline, _ in sources}
-    for row in _rows(connection, _PENDING, most=MOST_PENDING, **columns):
-        found[row["pipeline"]][row["source"]] = row["pending"]
-    return found
-
-
 def builds(connection: Connection, pipeline: str, before: int | None, count: int) -> list[Row]:
     """A pipeline's builds, newest first, with what they published."""
     return _rows(connection, _BUILDS, pipeline=pipeline, before=before, count=count)
@@ -373,3 +355,9 @@ def node_history(
     return _rows(
         connection, _NODE_HISTORY, pipeline=pipeline, node=node, before=before, count=count
     )
+
+
+def has_node(connection: Connection, pipeline: str, node: str) -> bool:
+    """Whether any of a pipeline's builds had a model or test."""
+    (row,) = _rows(connection, _HAS_NODE, pipeline=pipeline, node=node, count=MOST_BUILDS)
+    return bool(row["found"])

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from sluice.errors import printable
+from sluice.errors import counted, printable
 from sluice.orchestration.page.plugin import PREFIX
 from sluice.pipeline.wording import ago
 
@@ -43,7 +43,12 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            ago=ago, node_name=_node_name, number=_number, seconds=_seconds, utc=_utc
+            ago=ago,
+            node_name=_node_name,
+            number=_number,
+            counted=counted,
+            seconds=seconds,
+            utc=_utc,
         )
 
     def __call__(
@@ -74,7 +79,8 @@ def _number(value: object) -> str:
     return "" if value is None else f"{value:,}"
 
 
-def _seconds(value: float) -> str:
+def seconds(value: float) -> str:
+    """How long something took, in words."""
     return f"{value / 60:.1f} min" if value >= 100 else f"{value:.2f} s"
 
 

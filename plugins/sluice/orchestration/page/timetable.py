@@ -5,39 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import class_row
 
+from sluice.orchestration.page.pending import Pending
 from sluice.orchestration.schedules import needs_wait, schedule_in_words
 from sluice.pipeline.waiting import Inputs, awaited_sources, pipeline_input
 from sluice.registry import Pipeline
-
-# Of the pipelines that are read, those that have published since the build that gold is of.
-_HAVE_PUBLISHED = """
-select wanted.pipeline, other
-from unnest(%(pipelines)s::text[], %(others)s::text[]) as wanted (pipeline, other)
-cross join lateral (
-    select published_at
-    from ops.publications
-    where publications.pipeline between wanted.other and wanted.other
-    order by publications.pipeline, publication_id desc
-    limit 1
-) as newest
-left join lateral (
-    select started_at
-    from (
-        select transformation_id
-        from ops.publications
-        where publications.pipeline between wanted.pipeline and wanted.pipeline
-        order by publications.pipeline, publication_id desc
-        limit 1
-    ) as own
-    inner join ops.transformations using (transformation_id)
-) as build on true
-where build.started_at is null or newest.published_at > build.started_at
-"""
 
 # One run has noticed all of its missing inputs at once.
 _MISSED = """
@@ -112,7 +87,7 @@ def timetables(
     connection: Connection,
     pipelines: Sequence[Pipeline],
     arrived: Collection[str],
-    pending: Mapping[str, Mapping[str, Any]],
+    pending: Mapping[str, Pending],
 ) -> dict[str, Timetable]:
     """The timetable of each pipeline, by name.
 
@@ -120,15 +95,14 @@ def timetables(
         connection: to the ledger.
         pipelines: of the registry.
         arrived: the sources of which settled deliveries lie in the landing zone.
-        pending: for each pipeline, the sources of which its gold lacks loads.
+        pending: what each pipeline's gold lacks.
     """
-    published = _have_published(connection, pipelines)
     missed = missed_inputs(connection, [pipeline.name for pipeline in pipelines])
     now = datetime.now(UTC)
     return {
         pipeline.name: Timetable(
             schedule_in_words(pipeline),
-            _inputs(pipeline, {*arrived, *pending[pipeline.name]} | published[pipeline.name])
+            _inputs(pipeline, pending[pipeline.name].inputs.union(arrived))
             if needs_wait(pipeline)
             else None,
             pipeline.schedule.time_after(now) if pipeline.schedule.cron else None,
@@ -154,19 +128,3 @@ def _inputs(pipeline: Pipeline, there: Collection[str]) -> Inputs:
         tuple(name for name in awaited if name in there),
         tuple(name for name in awaited if name not in there),
     )
-
-
-def _have_published(
-    connection: Connection, pipelines: Sequence[Pipeline]
-) -> dict[str, frozenset[str]]:
-    pairs = [(pipeline.name, other) for pipeline in pipelines for other in pipeline.reads]
-    rows = connection.execute(
-        _HAVE_PUBLISHED,
-        {"pipelines": [name for name, _ in pairs], "others": [other for _, other in pairs]},
-    ).fetchall()
-    return {
-        pipeline.name: frozenset(
-            pipeline_input(other) for name, other in rows if name == pipeline.name
-        )
-        for pipeline in pipelines
-    }

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from psycopg import Connection
 
 from sluice.landing.zone import landing_folder
-from sluice.loading.hiding import ShownRecords, shown_entry, shown_unmended
+from sluice.loading.hiding import ShownRecords, entry_of_broken, shown_entry, shown_unmended
 from sluice.loading.kept import is_kept
 from sluice.loading.reject_export import RejectExport
 from sluice.loading.reject_names import suggest_name
@@ -23,10 +23,10 @@ from sluice.orchestration.page.access import Visible, VisibleDep, visible
 from sluice.orchestration.page.contract import column_lines, contract_lines
 from sluice.orchestration.page.drawing import loads_chart
 from sluice.orchestration.page.instance import Instance, Look
+from sluice.orchestration.page.pending import pending_of
 from sluice.orchestration.page.rendering import HEADERS
 from sluice.orchestration.page.timetable import missed_inputs, timetables
 from sluice.pipeline.freshness import FreshnessState, freshness_states
-from sluice.registry import Pipeline
 from sluice.warehouse.rejected_rows import (
     counts_by_reason,
     is_delivered,
@@ -94,6 +94,7 @@ def landing_zone(
             name for name in seen.sources if name in rejected or _wants_attention(last.get(name))
         ],
         most_attention=OF_ATTENTION,
+        broken_sources=list(seen.broken_sources),
         broken={
             name: problems
             for name, problems in seen.registry.broken_pipelines.items()
@@ -154,6 +155,8 @@ def source(
     request: Request, instance: InstanceDep, seen: VisibleDep, name: str, before: Before = None
 ) -> HTMLResponse:
     """A source: its contract and its loads."""
+    if name in seen.broken_sources:
+        return _broken_source(request, instance, seen, name, before)
     declared = seen.source(name)
     look = instance.look()
     with instance.connect() as connection:
@@ -177,6 +180,23 @@ def source(
         waiting=_waiting(look).get(name),
         chart=loads_chart(recent, SPARKLINE),
         loads=loads[:PAGE],
+        before=before,
+        next_before=next_before(loads, PAGE, "load_id"),
+    )
+
+
+def _broken_source(
+    request: Request, instance: Instance, seen: Visible, name: str, before: int | None
+) -> HTMLResponse:
+    """A source whose entry is broken: what is wrong with it, and its loads."""
+    with instance.connect() as connection:
+        loads = queries.loads(connection, name, before, PAGE + 1)
+    return render(
+        request,
+        "broken_source.html",
+        name=name,
+        problems=seen.broken_sources[name],
+        loads=[entry_of_broken(entry) for entry in loads[:PAGE]],
         before=before,
         next_before=next_before(loads, PAGE, "load_id"),
     )
@@ -206,6 +226,8 @@ def load(
     """A load: what happened, and each record that could not be loaded."""
     with instance.connect() as connection:
         entry = visible_load(seen, queries.load(connection, load_id))
+        if entry["source"] in seen.broken_sources:
+            return _load_of_broken(request, connection, seen, entry)
         declared = seen.source(entry["source"])
         pipelines = pipelines_of(seen, declared.name)
         with connection.transaction():
@@ -223,6 +245,7 @@ def load(
         request,
         "load.html",
         load=shown_entry(declared, entry),
+        problems=(),
         most_counted=MOST_COUNTED,
         may_withdraw=seen.may_start(WITHDRAW_DAG),
         may_replay=seen.may_start(REPLAY_DAG),
@@ -234,13 +257,30 @@ def load(
     )
 
 
+def _load_of_broken(
+    request: Request, connection: Connection, seen: Visible, entry: queries.Row
+) -> HTMLResponse:
+    """A load of a source whose entry is broken: as much as shows no value of its columns."""
+    return render(
+        request,
+        "load.html",
+        load=entry_of_broken(entry),
+        problems=seen.broken_sources[entry["source"]],
+        history=queries.loads_of_file(connection, entry["file_id"], PAGE),
+        published=queries.publications_of_load(connection, entry["load_id"], seen.pipelines),
+        can_be_replayed=False,
+        may_withdraw=False,
+        may_replay=False,
+    )
+
+
 def visible_load(seen: Visible, entry: queries.Row | None) -> queries.Row:
     """An entry of the ledger that the user may see.
 
     Raises:
         HTTPException: 404, whether there is none or it is hidden.
     """
-    if entry is None or entry["source"] not in seen.sources:
+    if entry is None or entry["source"] not in {*seen.sources, *seen.broken_sources}:
         raise HTTPException(404, "There is no such load that you may see.")
     return entry
 
@@ -275,7 +315,7 @@ def publications(request: Request, instance: InstanceDep, seen: VisibleDep) -> H
     look = instance.look()
     with instance.connect() as connection:
         rows = queries.pipelines(connection, seen.pipelines)
-        pending = _pending(connection, sound)
+        pending = pending_of(connection, sound)
         runs = timetables(connection, sound, _arrived(look), pending)
         freshness = _freshness(connection, seen, pipelines=seen.pipelines)
     return render(
@@ -283,17 +323,9 @@ def publications(request: Request, instance: InstanceDep, seen: VisibleDep) -> H
         "publications.html",
         pipelines=rows,
         freshness=freshness,
-        pending={name: sum(counts.values()) for name, counts in pending.items()},
-        most_pending=queries.MOST_PENDING,
+        pending=pending,
         timetables=runs,
     )
-
-
-def _pending(connection: Connection, pipelines: Sequence[Pipeline]) -> dict[str, dict[str, int]]:
-    """How many loads of each source each pipeline's gold lacks."""
-    found: dict[str, dict[str, int]] = {pipeline.name: {} for pipeline in pipelines}
-    pairs = [(pipeline.name, source) for pipeline in pipelines for source in pipeline.sources]
-    return found | queries.pending(connection, pairs)
 
 
 def _arrived(look: Look) -> frozenset[str]:
@@ -312,7 +344,7 @@ def pipeline(
     look = instance.look()
     with instance.connect() as connection:
         builds = queries.builds(connection, name, before, PAGE + 1)
-        pending = _pending(connection, sound)
+        pending = pending_of(connection, sound)
         runs = timetables(connection, sound, _arrived(look), pending)
     return render(
         request,
@@ -320,8 +352,7 @@ def pipeline(
         name=name,
         declared=declared,
         timetable=runs.get(name),
-        pending=sum(pending.get(name, {}).values()),
-        most_pending=queries.MOST_PENDING,
+        pending=pending.get(name),
         problems=seen.registry.broken_pipelines.get(name, ()),
         builds=builds[:PAGE],
         before=before,
