@@ -22,7 +22,6 @@ from sluice.cli.output import (
     print_table,
 )
 from sluice.errors import ConfigError, printable
-from sluice.landing.names import ledger_name
 from sluice.landing.zone import landing_folder
 from sluice.loading.hiding import ShownRecords, shown_since
 from sluice.loading.reject_export import RejectExport
@@ -30,6 +29,7 @@ from sluice.loading.reject_names import suggest_name
 from sluice.loading.withdrawal import names_like
 from sluice.local.postgres import ensure_warehouse
 from sluice.registry import Source, load_registry
+from sluice.registry.delivery_names import ledger_name
 from sluice.settings import Settings, load_settings
 from sluice.warehouse.connections import connect
 from sluice.warehouse.rejected_rows import (
