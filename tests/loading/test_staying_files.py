@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
 from typing import Any, NoReturn
 
@@ -74,6 +75,15 @@ def test_a_changed_file_is_looked_at_again(shop: Shop) -> None:
     assert shop.outcomes() == [("loaded", "correction")]
     assert shop.outcomes() == []
     assert shop.rows() == [("a.csv", 1, 1, "cup")]
+
+
+def test_another_inode_alone_is_no_change(shop: Shop) -> None:
+    path = shop.drop("a.csv", "1,ink,2\n")
+    shop.load()
+    copy = path.with_name("copy")
+    shutil.copy2(path, copy)
+    copy.rename(path)
+    assert shop.outcomes() == []
 
 
 def test_an_archive_stays_with_all_its_members(shop: Shop) -> None:

@@ -43,7 +43,12 @@ def load(settings: Settings, registry: Registry, source: str, name: str) -> None
 
 
 def build(loader: psycopg.Connection, name: str, *, is_published: bool = False) -> None:
-    loader.execute("insert into ops.transformations (pipeline, run_id) values (%s, '')", [name])
+    """A build of all loads that there are."""
+    loader.execute(
+        "insert into ops.transformations (pipeline, run_id, loads)"
+        " select %s, '', coalesce(array_agg(load_id), '{}') from ops.loads",
+        [name],
+    )
     if is_published:
         loader.execute(
             "insert into ops.publications (pipeline, transformation_id)"
@@ -107,3 +112,19 @@ def test_a_schedule_is_kept(
     assert kinds(untaken_inputs(loader, settings, registry)) == {
         "shop": ["source orders", "source visits"]
     }
+
+
+def test_a_load_that_is_committed_while_a_build_begins_waits_for_the_next(
+    settings: Settings, registry: Registry, loader: psycopg.Connection
+) -> None:
+    load(settings, registry, "orders", "a.csv")
+    # It is older than the build, and not in it.
+    loader.execute("insert into ops.transformations (pipeline, run_id) values ('shop', '')")
+    assert kinds(untaken_inputs(loader, settings, registry)) == {"shop": ["source orders"]}
+    build(loader, "shop", is_published=True)
+    loader.execute(
+        "insert into ops.published_loads (pipeline, load_id, publication_id)"
+        " select 'shop', load_id, publication_id from ops.loads, ops.publications"
+    )
+    loader.execute("insert into ops.transformations (pipeline, run_id) values ('shop', '')")
+    assert untaken_inputs(loader, settings, registry) == {}

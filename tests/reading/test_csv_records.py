@@ -340,3 +340,29 @@ def test_a_record_that_is_too_long_keeps_its_beginning() -> None:
     assert bad.reason == "The record is longer than 16 MB."
     assert [place.offset for place in places(reader)] == [(17 << 20) + 7]
     assert [place.line for place in places(reader)] == [3]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("keys", [{}, {"space_after_delimiter": True}], ids=["plain", "spaces"])
+@pytest.mark.parametrize("size", range(4088, 4102))
+def test_a_record_of_any_length_is_found(size: int, keys: dict[str, Any], line_end: str) -> None:
+    delimiter = ", " if keys else ","
+    written = f"1{delimiter}".ljust(size - len(line_end), "x")
+    # After an empty line records are looked at one by one.
+    text = line_end.join(["a,b", written, "", written, f'2{delimiter}"y"', ""])
+    reader = CsvReader(opener_of(text.encode()), dialect_of(delimiter=",", **keys), "utf-8")
+    (batch,) = reader.batches()
+    value = written.removeprefix(f"1{delimiter}")
+    assert [tuple(record) for record in batch.fields] == [("1", value), ("1", value), ("2", "y")]
+    assert [batch.places(index).raw for index in range(2)] == [written, written]
+    assert [bad.code for bad in batch.bad] == ["ragged_row"]
+
+
+@pytest.mark.parametrize("size", range(4080, 4102))
+def test_the_broken_field_is_named_wherever_it_stands(size: int) -> None:
+    broken = f"{'x' * size},   " + '"y"z'
+    text = f"a,b,c\n1,{broken}\n2,3,4\n"
+    dialect = dialect_of(delimiter=",", space_after_delimiter=True)
+    (batch,) = CsvReader(opener_of(text.encode()), dialect, "utf-8").batches()
+    assert [(bad.code, bad.column) for bad in batch.bad] == [("bad_quotes", "c")]
+    assert "goes on after its closing quote" in batch.bad[0].reason

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sluice.errors import DeliveryError
 from sluice.reading import excel, excel_errors, excel_program
+from sluice.reading.excel_cells import CellColumn
 from sluice.reading.records import Reader
 from tests.properties import tried
 from tests.reading.readers import bad_records, good_records, places, reader_of, source_of, verdicts
@@ -413,3 +414,9 @@ def test_what_was_written_is_read(rows: list[list[Any]], writer: Writer) -> None
                     assert text == cell.isoformat()
                 case _:
                     assert text == cell
+
+
+@pytest.mark.parametrize("number", [123456789012345.67, 1234567890123456.5])
+def test_a_large_number_with_a_fraction_is_no_whole_one(number: float) -> None:
+    assert CellColumn("bigint").text(number) == repr(number)
+    assert CellColumn("decimal").text(number) == repr(number)

@@ -41,8 +41,11 @@ class FileState:
 
     @property
     def token(self) -> str:
-        """The state as a word that stays the same when the file system is mounted anew."""
-        return f"{self.size} {self.modified_ns} {self.version or self.inode}"
+        """The state as a word that is the same on each machine, and when it is mounted anew.
+
+        Without the inode, which some file systems make up: it is what rsync goes by.
+        """
+        return f"{self.size} {self.modified_ns} {self.version}".rstrip()
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileState:

@@ -88,6 +88,7 @@ class LandingZoneScan:
         self.registry()
         busy, clock = time.thread_time(), time.monotonic()
         listing = list_folders(self.settings, self._store, self._takers, self._quiet)
+        left = self._staying.left_of(listing, self._keeping)
         cost = self._cost(time.thread_time() - busy, time.monotonic() - clock)
         failures = {
             f"the folder of source {refusal.source}": refusal.reason
@@ -98,7 +99,7 @@ class LandingZoneScan:
             failures[str(self.settings.landing)] = "is not there"
         self._log_changes(failures)
         waiting: dict[str, set[tuple[str, FileState]]] = defaultdict(set)
-        for delivery in self._staying.left_of(listing, self._keeping).deliveries:
+        for delivery in left.deliveries:
             waiting[delivery.source].add((delivery.file_name, delivery.state))
         return Look(
             {name: frozenset(files) for name, files in waiting.items()},
@@ -153,9 +154,13 @@ class StayingFiles:
 
     def left_of(self, listing: Listing, keeping: Collection[str]) -> Listing:
         """The listing without them; those of the sources ``keeping`` are looked at."""
-        files = {in_state(each) for each in listing.deliveries if each.source in keeping}
-        self._known &= files
-        unknown = frozenset(files - self._known)
+        files = {
+            delivery: in_state(delivery)
+            for delivery in listing.deliveries
+            if delivery.source in keeping
+        }
+        self._known &= frozenset(files.values())
+        unknown = frozenset(files.values()) - self._known
         now = time.monotonic()
         if unknown and (unknown - self._asked or now >= self._asked_at + REGISTRY_SECONDS):
             self._asked, self._asked_at = unknown, now
@@ -166,7 +171,7 @@ class StayingFiles:
                 logger.warning("the ledger cannot be asked for what was loaded: %s", error)
         if not self._known:
             return listing
-        left = [each for each in listing.deliveries if in_state(each) not in self._known]
+        left = [each for each in listing.deliveries if files.get(each) not in self._known]
         return replace(listing, deliveries=left)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from psycopg import Connection
 
+from sluice.loading.pending import list_pending
 from sluice.pipeline.waiting import look_for_inputs
 from sluice.registry import Registry
 from sluice.settings import Settings
@@ -44,19 +45,24 @@ with inputs as (
     ) as publication
     where kind = 'pipeline'
 )
-select pipeline, array_agg(concat_ws(' ', kind, name, id) order by kind, name)
+select newest.pipeline, array_agg(concat_ws(' ', kind, name, id) order by kind, name)
 from newest
+left join lateral (
+    select started_at, loads from ops.transformations
+    where transformations.pipeline = newest.pipeline
+    order by transformation_id desc
+    limit 1
+) as build on true
 where came_at < clock_timestamp() - make_interval(secs => %(grace)s)
-    and came_at > coalesce(
-        (
-            select started_at from ops.transformations
-            where transformations.pipeline = newest.pipeline
-            order by transformation_id desc
-            limit 1
-        ),
-        '-infinity'
-    )
-group by pipeline
+    and case kind
+        -- Not by its time: what is committed while a build begins is older, and not in it.
+        when 'source' then coalesce(id <> all(loads), true) and not exists (
+            select from ops.published_loads
+            where published_loads.pipeline = newest.pipeline and load_id = id
+        )
+        else came_at > coalesce(started_at, '-infinity')
+    end
+group by newest.pipeline
 """
 
 Untaken = dict[str, frozenset[str]]
@@ -84,17 +90,14 @@ def untaken_inputs(connection: Connection, settings: Settings, registry: Registr
         return {}
     pipelines, kinds, names = map(list, zip(*inputs, strict=True))
     given = {"pipelines": pipelines, "kinds": kinds, "names": names, "grace": GRACE_SECONDS}
-    return {
-        name: frozenset(words)
-        for name, words in connection.execute(_UNTAKEN, given)
-        if _are_all_there(connection, settings, registry, name)
-    }
-
-
-def _are_all_there(
-    connection: Connection, settings: Settings, registry: Registry, name: str
-) -> bool:
-    pipeline = registry.pipelines[name]
-    if pipeline.schedule.when == "any":
-        return True
-    return not look_for_inputs(connection, settings, registry, pipeline).missing
+    found = {name: frozenset(words) for name, words in connection.execute(_UNTAKEN, given)}
+    waiting = [
+        pipeline for name in found if (pipeline := registry.pipelines[name]).schedule.when == "all"
+    ]
+    if waiting:
+        sources = registry.sources_beside({name for each in waiting for name in each.sources})
+        arrived = {each.source for each in list_pending(connection, settings, sources).deliveries}
+        for each in waiting:
+            if look_for_inputs(connection, settings, registry, each, arrived=arrived).missing:
+                del found[each.name]
+    return found

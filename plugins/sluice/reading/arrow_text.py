@@ -14,7 +14,13 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from pyarrow import types
 
 from sluice.reading.fields import ColumnRecords, Fields
-from sluice.reading.typed_values import TypedBoolean, TypedMoment, TypedNumber, TypedValue
+from sluice.reading.typed_values import (
+    EXACT,
+    TypedBoolean,
+    TypedMoment,
+    TypedNumber,
+    TypedValue,
+)
 
 TEXTS: tuple[Callable[[pa.DataType], bool], ...] = (
     types.is_string,
@@ -34,9 +40,6 @@ SCALARS: tuple[Callable[[pa.DataType], bool], ...] = (
 )
 
 UNCERTAIN = "is the float {!r}: from 2^53 on, it may stand for another whole number."
-
-# Below it every whole number is a float of its own; it itself is also what 2**53 + 1 becomes.
-EXACT = 2**53
 
 # Its offsets have room for any batch.
 TEXT = pa.large_string()

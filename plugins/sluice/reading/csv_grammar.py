@@ -24,6 +24,7 @@ RECORD_BYTES = 16 << 20
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 LINE_ENDS = {"\n": r"\n", "\r\n": r"\r\n", "\r": r"\r(?!\n)"}
+SPACES = re.compile(r"\ *+")
 LINE = re.compile(r"[^\r\n]*+")
 
 # What ends sooner is found by a pattern; a quote that closes a field may be a megabyte away, where
@@ -151,13 +152,14 @@ class Grammar:
         """The record with as many fields as it must have that begins at a place; None for none."""
         limit = start + NEAR_CHARACTERS
         match = self.record.match(text, start, limit)
-        # Just before the limit, its line end may be half of one.
-        if match and match.lastindex and match.end() < limit - 1:
+        is_found = bool(match and match.lastindex)
+        # At the limit, its last field or its line end may be a part of one.
+        if match and is_found and match.end() < limit:
             return match
         last = self.broken_at(text, start)
         closing = self.closing_quote(text, last)
         if closing is None:
-            is_whole = self._plain_end(text, last) >= limit - 1
+            is_whole = is_found or self._plain_end(text, last) >= limit - 1
         else:
             is_whole = self.is_closed(text, closing)
         if not is_whole:
@@ -167,9 +169,13 @@ class Grammar:
 
     def broken_at(self, text: str, start: int) -> int:
         """Where the first field begins that is not whole with a delimiter after it."""
-        match = self._whole_fields.match(text, start, start + NEAR_CHARACTERS)
-        start = match.end() if match else start
         while True:
+            match = self._whole_fields.match(text, start, start + NEAR_CHARACTERS)
+            if match and match.end() > start:
+                # Spaces that belong to a delimiter may go on beyond the limit.
+                is_cut = match.end() == start + NEAR_CHARACTERS and self.bare is not self
+                start = self._spaces_end(text, match.end()) if is_cut else match.end()
+                continue
             closing = self.closing_quote(text, start)
             if closing == len(text):
                 return start
@@ -178,6 +184,10 @@ class Grammar:
             if after == end:
                 return start
             start = after
+
+    def _spaces_end(self, text: str, start: int) -> int:
+        match = SPACES.match(text, start)
+        return match.end() if match else start
 
     def _plain_end(self, text: str, start: int) -> int:
         """Where a field without quotes ends."""

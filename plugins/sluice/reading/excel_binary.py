@@ -138,7 +138,8 @@ def _workbook_stream(file: BinaryIO) -> bytes:
 
     places = words(data[76:512])
     extra, per_sector = struct.unpack_from("<I", data, 68)[0], sector // 4
-    while extra < 0xFFFFFFFA and len(places) < len(data):
+    # There are no more of them than sectors, whatever a damaged file says.
+    while extra < 0xFFFFFFFA and per_sector > 1 and len(places) * sector < len(data):
         block = words(read(iter([extra])))
         places += block[: per_sector - 1]
         extra = block[per_sector - 1]

@@ -13,14 +13,20 @@ from dataclasses import dataclass
 from sluice.reading.excel_binary import ERROR, FORMULA, WRAPPED
 from sluice.reading.excel_program import MOMENT
 from sluice.reading.headers import fed_columns
-from sluice.reading.typed_values import TypedBoolean, TypedMoment, TypedNumber, converted_columns
+from sluice.reading.typed_values import (
+    EXACT,
+    TypedBoolean,
+    TypedMoment,
+    TypedNumber,
+    converted_columns,
+)
 from sluice.registry import DataType, Source
 
 # As ``excel_program`` writes it: what is no text, number or boolean says what it is.
 Cell = str | bool | int | float | list[str] | None
 
-# Below it every whole number is a float of its own; it itself is also what 2**53 + 1 becomes.
-EXACT = 2**53
+# From here on, 15 digits have no place for what comes after the point.
+LEAST_WITHOUT_PLACES = 10**14
 
 NO_RESULT = "a formula whose result is not stored: open the file in Excel and save it"
 
@@ -95,7 +101,8 @@ def _number(number: float, *, is_double: bool = False) -> str:
     whole = int(number)
     if whole == number:
         return str(whole)
-    return repr(number) if is_double else f"{number:.15g}"
+    is_exact = is_double or abs(number) >= LEAST_WITHOUT_PLACES
+    return repr(number) if is_exact else f"{number:.15g}"
 
 
 def _problem_of(what: str, text: str) -> tuple[str, str] | None:

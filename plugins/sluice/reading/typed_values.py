@@ -19,6 +19,10 @@ DATES = frozenset({"date", "timestamp"})
 MOMENTS = DATES | {"time"}
 
 
+# Below it every whole number is a float of its own; it itself is also what 2**53 + 1 becomes.
+EXACT = 2**53
+
+
 class TypedValue(str):
     """What is no text in its file, as PostgreSQL's text."""
 

@@ -140,14 +140,14 @@ _BUILD_COLUMNS = """
         when held.held_at is not null and held.decision is null then 'held'
         else builds.status
     end as status,
-    superseded_by, cardinality(builds.loads) as loads, publication_id, published_at,
+    superseded_by, newer_status, cardinality(builds.loads) as loads, publication_id, published_at,
     counted.*, changed.*
 """
 _BUILD_JOINS = f"""
 left join ops.publications using (transformation_id)
 left join ops.held_publications as held using (transformation_id)
 left join lateral (
-    select transformation_id as superseded_by
+    select transformation_id as superseded_by, status as newer_status
     from ops.transformations
     where pipeline between builds.pipeline and builds.pipeline
         and transformation_id > builds.transformation_id
