@@ -33,12 +33,22 @@ def keeping_sources(sources: Iterable[Source]) -> set[str]:
 
 def without_kept(connection: Connection, listing: Listing, keeping: Collection[str]) -> Listing:
     """A listing without the files of some sources that stay where they are and have not changed."""
-    files = [in_state(delivery) for delivery in listing.deliveries if delivery.source in keeping]
-    kept = kept_among(connection, files) if files else set()
-    deliveries = [delivery for delivery in listing.deliveries if in_state(delivery) not in kept]
-    return replace(listing, deliveries=deliveries) if kept else listing
+    files = files_of(listing, keeping)
+    return leave_out(listing, kept_among(connection, list(files)) if files else set())
 
 
-def in_state(delivery: Delivery) -> FileInState:
-    """A file as it was when it was listed."""
+def files_of(listing: Listing, keeping: Collection[str]) -> set[FileInState]:
+    """The files of some sources, as they were when they were listed."""
+    return {_in_state(delivery) for delivery in listing.deliveries if delivery.source in keeping}
+
+
+def leave_out(listing: Listing, kept: Collection[FileInState]) -> Listing:
+    """A listing without these files."""
+    if not kept:
+        return listing
+    deliveries = [delivery for delivery in listing.deliveries if _in_state(delivery) not in kept]
+    return replace(listing, deliveries=deliveries)
+
+
+def _in_state(delivery: Delivery) -> FileInState:
     return delivery.source, delivery.file_name, delivery.state.token

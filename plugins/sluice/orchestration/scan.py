@@ -8,7 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -24,7 +24,7 @@ from sluice.landing.zone import (
     list_folders,
     takers_by_folder,
 )
-from sluice.loading.pending import in_state, keeping_sources
+from sluice.loading.pending import files_of, keeping_sources, leave_out
 from sluice.registry import Registry, Source, read_registry
 from sluice.settings import Settings
 from sluice.warehouse.connections import connect
@@ -154,13 +154,9 @@ class StayingFiles:
 
     def left_of(self, listing: Listing, keeping: Collection[str]) -> Listing:
         """The listing without them; those of the sources ``keeping`` are looked at."""
-        files = {
-            delivery: in_state(delivery)
-            for delivery in listing.deliveries
-            if delivery.source in keeping
-        }
-        self._known &= frozenset(files.values())
-        unknown = frozenset(files.values()) - self._known
+        files = files_of(listing, keeping)
+        self._known &= files
+        unknown = frozenset(files - self._known)
         now = time.monotonic()
         if unknown and (unknown - self._asked or now >= self._asked_at + REGISTRY_SECONDS):
             self._asked, self._asked_at = unknown, now
@@ -169,10 +165,7 @@ class StayingFiles:
                     self._known |= kept_among(session, list(unknown))
             except (SluiceError, psycopg.Error) as error:
                 logger.warning("the ledger cannot be asked for what was loaded: %s", error)
-        if not self._known:
-            return listing
-        left = [each for each in listing.deliveries if files.get(each) not in self._known]
-        return replace(listing, deliveries=left)
+        return leave_out(listing, self._known)
 
 
 @dataclass
