@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -23,7 +22,7 @@ from sluice.cli.output import (
 )
 from sluice.errors import ConfigError, printable
 from sluice.landing.zone import landing_folder
-from sluice.loading.hiding import ShownRecords, shown_since
+from sluice.loading.hiding import ShownRecords, shown_entry
 from sluice.loading.reject_export import RejectExport
 from sluice.loading.reject_names import suggest_name
 from sluice.loading.withdrawal import names_like
@@ -78,7 +77,8 @@ def rejects(
         declared = load_registry(settings.project).source(source)
         ensure_warehouse(settings)
         with connect(settings, "transformer", application_name="sluice rejects") as connection:
-            files = [_shown(declared, each) for each in rejected_files(connection, source, file)]
+            found = rejected_files(connection, source, file)
+            files = [RejectedFile(**shown_entry(declared, vars(each))) for each in found]
             if file is not None and not files:
                 _check_name(connection, declared, file)
             load_ids = [each.load_id for each in files]
@@ -96,17 +96,6 @@ def rejects(
         _print_all(files, counts, rows)
     else:
         console.print(f"{source}: no rejected files or records.")
-
-
-def _shown(source: Source, file: RejectedFile) -> RejectedFile:
-    reason = shown_since(
-        source,
-        file.reject_reason,
-        code=file.reject_code,
-        record=file.reject_record,
-        column=file.reject_column,
-    )
-    return replace(file, reject_reason=reason)
 
 
 def _check_name(connection: Connection, source: Source, name: str) -> None:

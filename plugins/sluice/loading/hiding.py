@@ -63,41 +63,20 @@ def shown_reason(error: DeliveryError, source: Source) -> DeliveryError:
     )
 
 
-def shown_since(
-    source: Source, reason: str | None, *, code: str | None, record: int | None, column: str | None
-) -> str | None:
-    """Why a delivery was refused, as it may be shown by the registry as it is now.
-
-    Args:
-        source: whose delivery.
-        reason: as the ledger has it; None where it was not refused.
-        code: of the reason.
-        record: the number of the first record concerned; None where it was none of a record.
-        column: the column concerned.
-    """
-    known = source.columns.get(column or "")
-    if not reason or not code or record is None or known is None or known.mask is None:
-        return reason
-    if reason.endswith(tuple(map(hidden_reason, REJECT_CODES))):  # as it was masked then, too
-        return reason
-    return f"Record {record}: {hidden_reason(code)}"
-
-
 def shown_entry(source: Source, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry of the ledger, with the reason as it may be shown.
+    """An entry of the ledger, with the reason as it may be shown by the registry as it is now.
 
     Args:
         source: whose delivery it is.
         entry: with reject_reason, reject_code, reject_record and reject_column among its values.
     """
-    reason = shown_since(
-        source,
-        entry["reject_reason"],
-        code=entry["reject_code"],
-        record=entry["reject_record"],
-        column=entry["reject_column"],
-    )
-    return {**entry, "reject_reason": reason}
+    reason, code, record = (entry[f"reject_{name}"] for name in ("reason", "code", "record"))
+    known = source.columns.get(entry["reject_column"] or "")
+    if not reason or not code or record is None or known is None or known.mask is None:
+        return dict(entry)
+    if reason.endswith(tuple(map(hidden_reason, REJECT_CODES))):  # as it was masked then, too
+        return dict(entry)
+    return {**entry, "reject_reason": f"Record {record}: {hidden_reason(code)}"}
 
 
 def entry_of_broken(entry: Mapping[str, Any]) -> dict[str, Any]:
